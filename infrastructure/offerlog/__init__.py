@@ -175,6 +175,7 @@ __all__ = [
     "SignatureError",
     "SliceDifference",
     "SliceElsewhereError",
+    "SliceInMotionError",
     "Stage",
     "State",
     "StepTimes",

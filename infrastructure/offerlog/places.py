@@ -54,6 +54,7 @@ MODULES: Final = {
         "PartlyRecordedError",
         "ShardError",
         "ShardUnavailableError",
+        "SliceInMotionError",
     ),
     "offerlog_application.ports.performance_counts": ("ReportQuery",),
     "offerlog_application.ports.projections": ("UnknownProjectionError",),

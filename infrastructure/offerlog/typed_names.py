@@ -89,6 +89,7 @@ from offerlog_application.ports.shards import NotOverShardsError as NotOverShard
 from offerlog_application.ports.shards import PartlyRecordedError as PartlyRecordedError
 from offerlog_application.ports.shards import ShardError as ShardError
 from offerlog_application.ports.shards import ShardUnavailableError as ShardUnavailableError
+from offerlog_application.ports.shards import SliceInMotionError as SliceInMotionError
 from offerlog_application.ports.store_trouble import StoreTrouble as StoreTrouble
 from offerlog_application.ports.subscriptions import Subscription as Subscription
 from offerlog_application.ports.subscriptions import SubscriptionLimitError as SubscriptionLimitError

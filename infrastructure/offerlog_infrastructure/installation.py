@@ -1,14 +1,15 @@
 """The stores of an installation, for those who set it up and look at it."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
 from psycopg.conninfo import conninfo_to_dict
 
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import Keyring
-from offerlog_application.ports.shards import HOME, ShardError, ShardState
+from offerlog_application.ports.shards import HOME, MovedSlice, MoveProgress, ShardError, ShardState
 from offerlog_application.sharding.checking import find_faults
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.stream_ids import SLICES
@@ -131,6 +132,53 @@ class Installation:
                 store.check_number(number)
                 contents[number] = store.content()
         return list(find_faults(contents, dict(enumerate(shard_map.shards))))
+
+    def move(self, number: int, target: int, on_progress: Callable[[MoveProgress], None]) -> MovedSlice:
+        """Move a slice to a shard, while services run; see `SliceMover.move`.
+
+        Raises:
+            ShardError: That cannot be.
+            OfferlogError: See `SliceMover.move`.
+        """
+        with self._opened() as stores:
+            return self._home.move_slice(stores, number, target, on_progress)
+
+    def undo_move(self, number: int) -> int:
+        """Undo a move that is under way, or end one that cannot be undone; returns the slice's owner.
+
+        Raises:
+            ShardError: No shard that can be reached owns the slice.
+            OfferlogError: See `SliceMover.undo`.
+        """
+        with self._opened() as stores:
+            return self._home.undo_move(stores, number)
+
+    def moves(self) -> Sequence[MoveProgress]:
+        """Return the moves of slices that are under way, or were interrupted, as far as the home knows."""
+        return self._home.directory().moves() if self._home.is_home else []
+
+    @contextmanager
+    def _opened(self) -> Iterator[Mapping[int, OpenStore]]:
+        """Open all shards that can be reached."""
+        if not self._home.is_home:
+            raise ShardError("this store is the only one so far: run `offerlog shards init` first")
+        stores = {HOME: self._home}
+        with ExitStack() as held:
+            for shard, url in sorted(self._home.directory().addresses().items()):
+                with suppress(StoreUnavailableError):
+                    store = held.enter_context(
+                        OpenStore(
+                            None,
+                            url,
+                            keyring=self._keyring,
+                            create=False,
+                            application_name=_NAME,
+                            home=self._home,
+                        )
+                    )
+                    store.check_number(shard)
+                    stores[shard] = store
+            yield stores
 
     @staticmethod
     def _state(store: OpenStore, number: int, url: str | None, slices: Sequence[int]) -> ShardState:

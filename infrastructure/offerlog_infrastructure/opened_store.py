@@ -1,6 +1,6 @@
 """The wiring of one store: PostgreSQL behind every port of the application."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_application.ports.shards import HOME, ShardError
+from offerlog_application.ports.shards import HOME, HeldSlices, MovedSlice, MoveProgress, ShardError
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
@@ -61,7 +61,13 @@ from offerlog_infrastructure.postgres.refusals.refusal_log import PostgresRefusa
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.postgres.sessions import PostgresSessions
 from offerlog_infrastructure.postgres.shards.content import read_content
-from offerlog_infrastructure.postgres.shards.directory import PostgresDirectory, check_shard, read_identity
+from offerlog_infrastructure.postgres.shards.directory import (
+    PostgresDirectory,
+    check_shard,
+    read_held_slices,
+    read_identity,
+)
+from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.setup import add_shard, make_home
 from offerlog_infrastructure.postgres.status.store_figures import PostgresStoreFigures
 from offerlog_infrastructure.postgres.tree.bundle_source import PostgresBundleSource
@@ -200,6 +206,37 @@ class OpenStore:
         """
         with store_reached(self._application.log.datastore):
             return self._application.log.select_epoch_state().slices
+
+    def read_held_slices(self) -> HeldSlices:
+        """Read the slices that the store has now; see `read_held_slices`.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+        return read_held_slices(self._application)
+
+    def move_slice(
+        self,
+        shards: Mapping[int, "OpenStore"],
+        number: int,
+        target: int,
+        on_progress: Callable[[MoveProgress], None],
+    ) -> MovedSlice:
+        """Move a slice to a shard of this home; see `SliceMover.move`."""
+        return self._mover(shards, number, on_progress).move(target)
+
+    def undo_move(self, shards: Mapping[int, "OpenStore"], number: int) -> int:
+        """Undo the move of a slice between shards of this home; see `SliceMover.undo`."""
+        return self._mover(shards, number, lambda _: None).undo()
+
+    def _mover(
+        self,
+        shards: Mapping[int, "OpenStore"],
+        number: int,
+        on_progress: Callable[[MoveProgress], None],
+    ) -> SliceMover:
+        applications = {one: shard.application for one, shard in shards.items()}
+        return SliceMover(self._application, applications, number, on_progress)
 
     def ports(
         self,

@@ -136,6 +136,7 @@ def make_shard(
         waits=waits,
         service=service,
         read_owned=store.read_owned,
+        read_held=store.read_held_slices,
     )
 
 

@@ -1,5 +1,8 @@
 /*
- * The move of a slice between two servers, by the fence. It is designed and not built: the model stands here first.
+ * The move of a slice between two servers, by the fence. The model stood here first; `postgres/shards/move_steps.py` has its
+ * conditions, and `moving.py` its steps. There the staging table is a transaction on the target that is open up to the take, and
+ * the row of `arriving_slices` is its label: of a killed mover nothing but the label is left. So a mover that finds the slice fenced
+ * always goes by way of `close`.
  *
  * Each shard has a row of the slice: who owns it, under which epoch, and what is staged. Writers take the address of
  * the slice from a directory that may be stale, down or wrong: the model lets it answer anything. They look at the

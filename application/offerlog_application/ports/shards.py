@@ -22,10 +22,17 @@ class ShardMap(NamedTuple):
     Attributes:
         shards: The number of the shard, by slice.
         epochs: The epoch of the answer, by slice: of two answers, that of the higher epoch counts.
+        others: The numbers of all shards but the home, also of those without a slice.
     """
 
     shards: Sequence[int]
     epochs: Sequence[int]
+    others: Collection[int] = ()
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of all shards, ascending; a shard without slices may still hold counts."""
+        return sorted({HOME, *self.shards, *self.others})
 
     def shard_of(self, name: UUID) -> int:
         """Return the number of the shard of a visitor's digest."""
@@ -66,6 +73,55 @@ def format_slices(slices: Sequence[int]) -> str:
         else:
             parts.append([one])
     return ",".join(f"{part[0]:x}" + (f"-{part[-1]:x}" if part[1:] else "") for part in parts) or "-"
+
+
+class HeldSlices(NamedTuple):
+    """The slices that a store has, at one moment.
+
+    Attributes:
+        owned: Those that it owns.
+        leaving: Those that it has given away, and whose rows it still has.
+        epochs: The epoch of each slice in the store. It changes with each change of the owner.
+    """
+
+    owned: frozenset[int]
+    leaving: frozenset[int]
+    epochs: tuple[int, ...]
+
+
+class MovedSlice(NamedTuple):
+    """A slice that was moved.
+
+    Attributes:
+        source: The number of the shard that had it; that of the target, if there was nothing to do.
+        events: Number of events that have moved.
+        seconds: How long no shard owned it, as far as it is known.
+    """
+
+    source: int
+    events: int
+    seconds: float
+
+
+class MoveProgress(NamedTuple):
+    """The progress of a slice that moves between two shards.
+
+    Attributes:
+        slice: The slice.
+        source: The number of the shard that has had it.
+        target: The number of the shard that gets it.
+        step: What is being done: `copying`, `comparing`, `fenced` (no shard owns it, and its signals wait),
+            or `leaving` (the target has it, and the source deletes its rows).
+        copied: Number of events copied so far.
+        events: Number of events of the slice, as far as it is known.
+    """
+
+    slice: int
+    source: int
+    target: int
+    step: str
+    copied: int
+    events: int
 
 
 class Directory(Protocol):
@@ -113,6 +169,24 @@ class ShardUnavailableError(StoreUnavailableError):
         of_shard = f"shard {shard} (slices: {numbers})"
         self.summary = f"{of_shard}: {self.summary}"
         self.args = (f"{of_shard}: {self.args[0]}",)
+
+
+class SliceInMotionError(ShardUnavailableError):
+    """A slice moves from one shard to another, and has taken longer than it should; try again soon.
+
+    Attributes:
+        shard: The shard that has had it, as far as it is known.
+        slices: The slices.
+    """
+
+    def __init__(self, shard: int, slices: Sequence[int]) -> None:
+        super().__init__(shard, slices, StoreUnavailableError())
+        numbers = ", ".join(f"{one:x}" for one in slices)
+        self.summary = (
+            f"slice {numbers} is on its way from one server to another; try again in a moment (see `offerlog"
+            " shards status`)"
+        )
+        self.args = (self.summary,)
 
 
 class PartlyRecordedError(OfferlogError):

@@ -5,11 +5,10 @@ becomes of its part.
 """
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import (
@@ -25,12 +24,15 @@ from offerlog_application.ports.shards import (
     PartlyRecordedError,
     ShardMap,
     ShardUnavailableError,
+    SliceInMotionError,
 )
 from offerlog_application.recording.pending_answer import BEGUN, PendingAnswer
 from offerlog_application.recording.steady_clock import SteadyClock
 from offerlog_application.recording.submission import Command, UndatedRefusal
 from offerlog_application.recording.writer import WriterHealth
 from offerlog_application.recording.writers import JoinedAnswer
+from offerlog_application.sharding.in_motion import PATIENCE_SECONDS, Patience
+from offerlog_application.sharding.rerouting import Rerouting
 from offerlog_application.sharding.router import Router
 from offerlog_domain.context import Rules
 from offerlog_domain.decision import Decision
@@ -39,9 +41,6 @@ from offerlog_domain.identity import OrganizationKey
 T = TypeVar("T")
 
 _Decided = tuple[Sequence[Decision], int | None]
-
-_RETRY_THREADS: Final = 4
-"""Threads that read the map anew for parts that met a stale one. They wait for the home alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +53,7 @@ class _Part:
         refusals: Its lines for the refusal log.
         decided: The decisions and the position, once they are there.
         error: The error that came instead.
-        is_retried: True once it was handed in again, by a map read anew.
+        patience: How long it is handed in again while its slices are on their way; None before that.
     """
 
     commands: list[Command] = field(default_factory=list)
@@ -62,7 +61,7 @@ class _Part:
     refusals: list[UndatedRefusal] = field(default_factory=list)
     decided: _Decided | None = None
     error: BaseException | None = None
-    is_retried: bool = False
+    patience: Patience | None = None
 
 
 def _keep(decisions: Sequence[Decision], position: int | None) -> _Decided:
@@ -85,7 +84,7 @@ class DividedWriter:
         self.rules = rules
         self._router = router
         self._clock = SteadyClock(clock)
-        self._retries = ThreadPoolExecutor(_RETRY_THREADS, "offerlog-stale-map")
+        self._again = Rerouting(router)
         self._is_closed = False
 
     def submit(
@@ -140,7 +139,7 @@ class DividedWriter:
     def close(self) -> None:
         """Take no more. The writers of the shards finish what waits when the shards are closed."""
         self._is_closed = True
-        self._retries.shutdown()
+        self._again.close()
 
     def explain(self, number: int, error: StoreUnavailableError) -> ShardUnavailableError:
         """Return the error of a shard that names it."""
@@ -163,22 +162,28 @@ class DividedWriter:
             return
         pending.add_done_callback(lambda done: submitted.note_end(number, part, done))
 
-    def hand_in_again(self, submitted: "_Submitted[Any]", part: _Part) -> None:
-        """Divide a part by a map read anew, and hand it in, on another thread."""
+    def hand_in_again(self, submitted: "_Submitted[Any]", part: _Part, slices: Collection[int]) -> None:
+        """Divide a part by a map read anew, and hand it in, on another thread; wait longer each time.
 
-        def divide_again() -> None:
+        Args:
+            submitted: Its submission.
+            part: The part.
+            slices: Its slices that were not where it was handed in.
+        """
+
+        def divide(shard_map: ShardMap) -> None:
+            submitted.replace(part, _divide(part, shard_map))
+
+        pause = 0.0
+        if part.patience is None:
+            part.patience = Patience(PATIENCE_SECONDS)
+        else:
             try:
-                parts = _divide(part, self._router.read_map())
-            except Exception as error:  # noqa: BLE001 - the home cannot be reached; the part gets the error
+                pause = part.patience.next_pause(self._router.map, sorted(slices))
+            except SliceInMotionError as error:
                 submitted.note(part, None, error)
                 return
-            submitted.replace(part, parts)
-
-        part.is_retried = True
-        try:
-            self._retries.submit(divide_again)
-        except RuntimeError:  # the writer has been closed
-            submitted.note(part, None, ClosedError())
+        self._again.add(pause, divide, lambda error: submitted.note(part, None, error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +217,12 @@ class _Submitted(PendingAnswer[T]):
         return False
 
     def note_end(self, number: int, part: _Part, pending: PendingAnswer[_Decided]) -> None:
-        """Note what became of a part; a part that met a stale map is handed in once more."""
+        """Note what became of a part; one that met a stale map, or a slice on its way, is handed in again."""
         error = pending.exception()
         if isinstance(error, StoreUnavailableError):
             error = self._writer.explain(number, error)
-        if isinstance(error, SliceElsewhereError) and not part.is_retried:
-            self._writer.hand_in_again(self, part)
+        if isinstance(error, SliceElsewhereError):
+            self._writer.hand_in_again(self, part, error.slices)
         else:
             self.note(part, None if error is not None else pending.result(), error)
 
@@ -228,7 +233,7 @@ class _Submitted(PendingAnswer[T]):
             self._parts += parts.values()
             self._open += len(parts) - 1
         for number, one in parts.items():
-            one.is_retried = True
+            one.patience = part.patience
             self._writer.hand_in(self, number, one)
 
     def note(self, part: _Part, decided: _Decided | None, error: BaseException | None) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from offerlog_application.ports.organizations import OrganizationContent
 from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_application.ports.shards import HOME, NotOverShardsError, ShardUnavailableError
+from offerlog_application.ports.shards import NotOverShardsError, ShardUnavailableError
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.action_map_policies import ActionMapPolicy
 from offerlog_domain.identity import ActionMapId
@@ -35,7 +35,7 @@ class AddedRefusals:
 
     def fold_step(self) -> bool:
         """Add some tallies to the counts on each shard."""
-        return any(self._router.ask_all(lambda shard: shard.store.refusal_counts.fold_step()))
+        return any(self._router.ask_each(lambda shard: shard.store.refusal_counts.fold_step()))
 
 
 class AllProjections:
@@ -72,7 +72,7 @@ class AllProjections:
 
     def retry(self) -> int:
         """Apply the waiting events of all shards again."""
-        return sum(self._router.ask_all(lambda shard: shard.store.dead_letters.retry()))
+        return sum(self._router.ask_each(lambda shard: shard.store.dead_letters.retry()))
 
     def rebuild(
         self,
@@ -154,7 +154,7 @@ class AllPolicies:
 
     def delete_policies(self, organization: str) -> None:
         """Delete the rows of policies that give no state an end, on every shard."""
-        self._router.ask_all(lambda shard: shard.store.policies.delete_policies(organization))
+        self._router.ask_each(lambda shard: shard.store.policies.delete_policies(organization))
 
     def find_policy(self, organization: str, action_map_id: UUID) -> ActionMapPolicy:
         """Return the policy of an action map that is in force, as the home has it."""
@@ -186,7 +186,7 @@ class AllChanges:
         """
         known: set[ActionMapId] = set()
         error: ShardUnavailableError | None = None
-        for number in sorted({HOME, *self._router.read_map().shards}):
+        for number in self._router.read_map().numbers:
             try:
                 known |= self._router.ask(
                     self._router.get(number),

@@ -43,7 +43,7 @@ class RoutedStreams:
 
     def last(self) -> LogPosition:
         """Return the last positions of the logs of all shards; 0 if all are empty."""
-        return latest_position(self._router.ask_all(lambda shard: shard.store.log.last())) or 0
+        return latest_position(self._router.ask_each(lambda shard: shard.store.log.last())) or 0
 
     def close(self) -> None:
         """Do nothing: the shards close their logs."""
@@ -114,11 +114,11 @@ class RoutedRefusals:
 
     def prune(self, before: datetime) -> int:
         """Delete some refusals on each shard; return their number."""
-        return sum(self._router.ask_all(lambda shard: shard.store.refusals.prune(before)))
+        return sum(self._router.ask_each(lambda shard: shard.store.refusals.prune(before)))
 
     def prune_unattributed(self, before: datetime) -> int:
         """Delete some refusals without a visitor on each shard; return their number."""
-        return sum(self._router.ask_all(lambda shard: shard.store.refusals.prune_unattributed(before)))
+        return sum(self._router.ask_each(lambda shard: shard.store.refusals.prune_unattributed(before)))
 
 
 class RoutedReads:
@@ -168,15 +168,19 @@ class RoutedReads:
         if behind is not None:
             first = self._router.map.shard_of(self._streams.key(organization).digest(behind))
             shards = [shard for shard in shards if shard.number >= first]
-        for shard in shards:
-            listed = shard.store.reads.suppressions_of_action_map(organization, action_map_id, behind)
-            yield from self._router.stream(shard, listed)
-            behind = None
+        first_number = shards[0].number
+        return self._router.stream_all(
+            shards,
+            lambda shard: shard.store.reads.suppressions_of_action_map(
+                organization, action_map_id, behind if shard.number == first_number else None
+            ),
+        )
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, shard by shard."""
-        for shard in self._router.all():
-            yield from self._router.stream(shard, shard.store.reads.parked(organization))
+        return self._router.stream_all(
+            self._router.all(), lambda shard: shard.store.reads.parked(organization)
+        )
 
     def status(self) -> Sequence[ProjectionStatus]:
         """Return position and lag of each projection of each shard; the names end with `@` and its number."""
@@ -188,7 +192,7 @@ class RoutedReads:
 
     def freshness(self) -> Freshness:
         """Return positions and age of the suppression lists of all shards: the age of the oldest."""
-        return _join_freshness(self._router.ask_all(lambda shard: shard.store.reads.freshness()))
+        return _join_freshness(self._router.ask_each(lambda shard: shard.store.reads.freshness()))
 
     def freshness_of(self, shards: Collection[int]) -> Freshness:
         """Return the same for some shards; one alone where there are none."""

@@ -9,11 +9,24 @@ from uuid import UUID
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import SliceElsewhereError, StoreUnavailableError
-from offerlog_application.ports.shards import HOME, ShardMap, ShardUnavailableError
+from offerlog_application.ports.shards import (
+    HOME,
+    HeldSlices,
+    ShardMap,
+    ShardUnavailableError,
+    SliceInMotionError,
+)
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.projections.awaiting import Waits
 from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_application.sharding.in_motion import (
+    ADDING_SECONDS,
+    PATIENCE_SECONDS,
+    Patience,
+    find_changed,
+    find_in_motion,
+)
 from offerlog_domain.stream_ids import slice_of
 
 K = TypeVar("K", bound=Hashable)
@@ -31,6 +44,7 @@ class Shard:
         waits: Its waits for positions.
         service: The service, with that writer. It applies the projections of its store and keeps deadlines.
         read_owned: Reads the slices that the store owns now.
+        read_held: Reads the slices that it has now, also those that leave it.
     """
 
     number: int
@@ -39,6 +53,7 @@ class Shard:
     waits: Waits
     service: Offerlog
     read_owned: Callable[[], Collection[int]]
+    read_held: Callable[[], HeldSlices]
 
 
 class OpenShards(Protocol):
@@ -114,23 +129,24 @@ class Router:
             raise self.explain(number, error) from error
 
     def ask_one(self, digest: UUID, ask: Callable[[Shard], T]) -> T:
-        """Ask the shard of a visitor; once more, by a map read anew, if the slice has gone elsewhere.
+        """Ask the shard of a visitor; again, by a map read anew, while the slice has gone elsewhere.
 
         Args:
             digest: The visitor's digest.
             ask: Asks a shard. What it returns counts if the shard owns the slice afterwards.
 
         Raises:
-            SliceElsewhereError: The slice is on its way.
+            SliceInMotionError: The slice has had no owner for some seconds.
             ShardUnavailableError: The shard cannot be reached.
         """
-        slice_number = slice_of(digest)
-        found = self._try(self.map.shard_of(digest), slice_number, ask)
-        if found is None:
-            found = self._try(self.read_map().shard_of(digest), slice_number, ask)
-        if found is None:
-            raise SliceElsewhereError([slice_number])
-        return found[0]
+        slice_number, patience = slice_of(digest), Patience(PATIENCE_SECONDS)
+        current = self.map
+        while True:
+            found = self._try(current.shard_of(digest), slice_number, ask)
+            if found is not None:
+                return found[0]
+            patience.pause(current, [slice_number])
+            current = self.read_owners()
 
     def _try(self, number: int, slice_number: int, ask: Callable[[Shard], T]) -> tuple[T] | None:
         """Return what a shard answers; None if it does not own the slice."""
@@ -147,25 +163,24 @@ class Router:
             raise self.explain(number, error) from error
 
     def ask_many(self, digests: Mapping[K, UUID], ask: "AskMany[K, T]") -> Mapping[K, T]:
-        """Ask the shards of many visitors; once more, by a map read anew, if a slice has gone elsewhere.
+        """Ask the shards of many visitors; again, by a map read anew, while a slice has gone elsewhere.
 
         Args:
             digests: The digest of each visitor.
             ask: Asks a shard for some of the visitors.
 
         Raises:
-            SliceElsewhereError: A slice is on its way.
+            SliceInMotionError: A slice has had no owner for some seconds.
             ShardUnavailableError: One of the shards cannot be reached.
         """
         found: dict[K, T] = {}
-        gone: set[int] = set()
-        for is_stale in (False, True):
-            current = self.read_map() if is_stale else self.map
+        current, patience = self.map, Patience(PATIENCE_SECONDS)
+        while True:
             of_shards: dict[int, list[K]] = {}
             for visitor, digest in digests.items():
                 if visitor not in found:
                     of_shards.setdefault(current.shard_of(digest), []).append(visitor)
-            gone = set()
+            gone: set[int] = set()
             for number, visitors in of_shards.items():
                 shard = self.get(number)
                 answers = self.ask(shard, partial(_ask_for, ask, visitors))
@@ -174,28 +189,96 @@ class Router:
                 gone |= {slice_of(digests[one]) for one in visitors} - {*owned}
             if not gone:
                 return found
-        raise SliceElsewhereError(gone)
+            patience.pause(current, sorted(gone))
+            current = self.read_owners()
 
-    def ask_all(self, ask: Callable[[Shard], T]) -> Sequence[T]:
-        """Ask all shards that have slices, by a map read anew; the home comes first.
+    def read_owners(self) -> ShardMap:
+        """Read the owner of each slice from the shards, and from the directory where none says so.
+
+        So a directory that a killed move has left stale costs a retry. Shards that cannot be reached are left
+        out.
 
         Raises:
+            StoreUnavailableError: The home cannot be reached.
+        """
+        found = self.read_map()
+        owners = [*found.shards]
+        for number in found.numbers:
+            with suppress(StoreUnavailableError):
+                for one in self.ask(self.get(number), lambda shard: shard.read_owned()):
+                    owners[one] = number
+        return found._replace(shards=owners)
+
+    def ask_all(self, ask: Callable[[Shard], T]) -> Sequence[T]:
+        """Ask all shards, by a map read anew, for what adds up; the home comes first.
+
+        Together they have each slice exactly once, from before the first answer until after the last one.
+        While a slice moves, all are asked again.
+
+        Raises:
+            SliceInMotionError: A slice is missing, or there are two of it, for some seconds.
             ShardUnavailableError: One of them cannot be reached: without its slices there is no answer.
+        """
+        patience = Patience(ADDING_SECONDS)
+        while True:
+            shards = self.all()
+            before = self.read_held(shards)
+            in_motion = find_in_motion(before)
+            if not in_motion:
+                answers = [self.ask(shard, ask) for shard in shards]
+                after = self.read_held(shards)
+                if after == before:
+                    return answers
+                in_motion = find_changed(before, after)
+            patience.pause(self.map, in_motion)
+
+    def ask_each(self, ask: Callable[[Shard], T]) -> Sequence[T]:
+        """Ask each shard, by a map read anew, for what is true of each by itself; the home comes first.
+
+        Raises:
+            ShardUnavailableError: One of them cannot be reached.
         """
         return [self.ask(shard, ask) for shard in self.all()]
 
+    def stream_all(self, shards: Sequence[Shard], ask: Callable[[Shard], Iterable[T]]) -> Generator[T]:
+        """Stream the rows of some shards, one shard after the other.
+
+        Raises:
+            SliceInMotionError: A slice has moved meanwhile: what came before is not all, or has rows twice.
+            ShardUnavailableError: One of them cannot be reached; likewise.
+        """
+        patience = Patience(ADDING_SECONDS)
+        everyone = self.all()
+        before = self.read_held(everyone)
+        while in_motion := find_in_motion(before):
+            patience.pause(self.map, in_motion)
+            before = self.read_held(everyone)
+        for shard in shards:
+            yield from self.stream(shard, ask(shard))
+        after = self.read_held(everyone)
+        if after != before:
+            raise SliceInMotionError(HOME, find_changed(before, after))
+
+    def read_held(self, shards: Sequence[Shard]) -> Sequence[HeldSlices]:
+        """Read the slices that each of these shards has.
+
+        Raises:
+            ShardUnavailableError: One of them cannot be reached.
+        """
+        return [self.ask(shard, lambda one: one.read_held()) for shard in shards]
+
     def all(self) -> Sequence[Shard]:
-        """Return the home and all shards that have slices, by a map read anew.
+        """Return the home and all other shards, by a map read anew; one without slices may still have counts.
 
         Raises:
             ShardUnavailableError: One of them could not be opened yet.
         """
-        return [self.get(number) for number in sorted({HOME, *self.read_map().shards})]
+        return [self.get(number) for number in self.read_map().numbers]
 
     def open(self) -> Sequence[Shard]:
         """Return the home and all shards that are open, by the map as it was read last."""
         found: list[Shard] = []
-        for number in sorted({HOME, *self.map.shards}):
+        for number in self.map.numbers:
             with suppress(StoreUnavailableError):
                 found.append(self._shards.get(number))
         return found

@@ -129,11 +129,11 @@ class ShardedOfferlog(Offerlog):
 
     def remove_remains(self, *, rewrite: bool = False) -> None:
         """Remove former versions of rows on one shard after the other; see `Offerlog.remove_remains`."""
-        self._router.ask_all(lambda shard: shard.service.remove_remains(rewrite=rewrite))
+        self._router.ask_each(lambda shard: shard.service.remove_remains(rewrite=rewrite))
 
     def proofs(self, name: str = "performance") -> Sequence[Proof]:
         """Return the proof of a projection on each shard, the home first."""
-        return self._router.ask_all(lambda shard: shard.store.proofs.proof(name))
+        return self._router.ask_each(lambda shard: shard.store.proofs.proof(name))
 
     def shards_of(self, visitors: Iterable[VisitorKey], *, organization: str | None = None) -> frozenset[int]:
         """Return the numbers of the shards that have these visitors, by the map as it was read last."""
@@ -146,7 +146,7 @@ class ShardedOfferlog(Offerlog):
 
     def expire(self) -> Expired:
         """Record what is due on one shard after the other; see `Offerlog.expire`."""
-        found = self._router.ask_all(lambda shard: shard.service.expire())
+        found = self._router.ask_each(lambda shard: shard.service.expire())
         return Expired(
             sum(one.timedout for one in found),
             sum(one.never_reachable for one in found),

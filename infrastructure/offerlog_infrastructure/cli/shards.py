@@ -1,5 +1,6 @@
 """The commands shards: several servers that share the visitors of one installation."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
         cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog shards add postgresql://offerlog@db2/offerlog --slices 8-f",
     )(add)
+    shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards move 7 --to 1")(move)
     shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards status")(status)
     shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards verify")(verify)
     app.add_typer(shards, name="shards")
@@ -84,6 +86,58 @@ def add(
 
 
 @spread_groups
+def move(
+    *,
+    slice_digit: Annotated[str, typer.Argument(metavar="SLICE", help="The slice: a digit from 0 to f.")],
+    to: Annotated[int | None, typer.Option("--to", metavar="SHARD", help="The server that gets it.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo a move that is under way instead.")] = False,
+    store: StoreOptions,
+) -> None:
+    """Move a slice to another server, while services run.
+
+    Everything of its visitors moves: events, keys, refused signals, erasures,
+    legal holds, and their part of the reports. First all of it is copied and
+    compared. Then signals of this slice wait for a moment, in which the rest
+    is copied and the slice changes hands. Others never wait. At the end the
+    former server deletes its copy, once its projections and its tree have
+    passed it: so a service must run. Reports wait for that.
+
+    If the command is interrupted, the same command goes on, and --undo lets
+    the former server keep the slice, unless it has changed hands already. To
+    move it back afterwards, move it once more. A server with an archive
+    cannot give slices away. See `offerlog shards status` for moves under way.
+    """
+    from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.cli.move_bar import move_bar  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.installation import parse_slices  # noqa: PLC0415 - --help need not wait for it
+
+    try:
+        (number,) = parse_slices(slice_digit)
+    except (ArgumentError, ValueError):
+        raise usage(f"SLICE: give one digit from 0 to f, not {slice_digit}") from None
+    if undo == (to is not None):
+        raise usage("give either --to SHARD or --undo")
+    if to is None:
+        with _open(store) as installation:
+            owner = installation.undo_move(number)
+        with telling("no move is under way"):
+            print_json({"slice": f"{number:x}", "shard": owner})
+        return
+    with _open(store) as installation, move_bar() as on_progress:
+        moved = installation.move(number, to, on_progress)
+    with telling("the slice is moved"):
+        print_json(
+            {
+                "slice": f"{number:x}",
+                "from": moved.source,
+                "to": to,
+                "events": moved.events,
+                "seconds_without_owner": round(moved.seconds, 3),
+            }
+        )
+
+
+@spread_groups
 def status(
     *,
     form: ListForm = Form.TABLE,
@@ -91,24 +145,35 @@ def status(
 ) -> None:
     """List the servers with their slices and the number of their visitors.
 
-    Asks each of them. Exit code 1 if one cannot be reached, 3 if one does not
-    own what the directory says.
+    Asks each of them, and lists the moves of slices that are under way, also
+    those that were interrupted. Exit code 1 if one cannot be reached, 3 if
+    one does not own what the directory says.
     """
     with _open(store) as installation:
-        states = installation.states()
+        states, moves = installation.states(), installation.moves()
+    moving = {one.slice for one in moves}
     out = console()
     rows = table(out, ["shard", "server", "slices", "visitors", "state"], numbers=0)
     for one in states:
-        described = _describe(one)
+        described = _describe(one, moving)
         if form is Form.JSON:
             print_json(described)
         shown = [described[name] for name in ("shard", "url", "slices", "visitors", "state")]
         rows.add_row(*("-" if value is None else str(value) for value in shown))
     if form is Form.TABLE:
         out.print(rows if states else "This store is the only one.")
+    for each in moves:
+        if form is Form.JSON:
+            print_json({**each._asdict(), "slice": f"{each.slice:x}"})
+        else:
+            out.print(
+                f"Slice {each.slice:x} moves from shard {each.source} to {each.target}: {each.step},"
+                f" {each.copied:,} of {each.events:,} events copied. If no command is at work on it, run"
+                f" `offerlog shards move {each.slice:x} --to {each.target}` again, or with --undo."
+            )
     if any(one.trouble is not None for one in states):
         raise typer.Exit(ExitCode.FAILED)
-    if any({*one.slices} != {*(one.owned or ())} for one in states):
+    if any(({*one.slices} ^ {*(one.owned or ())}) - moving for one in states):
         raise typer.Exit(ExitCode.FOUND_WRONG)
 
 
@@ -129,11 +194,11 @@ def verify(store: StoreOptions) -> None:
         raise typer.Exit(ExitCode.FOUND_WRONG)
 
 
-def _describe(one: "ShardState") -> dict[str, object]:
+def _describe(one: "ShardState", moving: Collection[int]) -> dict[str, object]:
     from offerlog_application.ports.shards import format_slices  # noqa: PLC0415 - --help need not wait
 
     state = one.trouble or "ok"
-    if one.owned is not None and {*one.owned} != {*one.slices}:
+    if one.owned is not None and ({*one.owned} ^ {*one.slices}) - {*moving}:
         state = f"owns the slices {format_slices([*one.owned])}: run the same `offerlog shards add` again"
     return {
         "shard": one.number,

@@ -38,7 +38,7 @@ from offerlog_infrastructure.sealing import SEAL_BYTES
 _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '5s'"
 """Another erasure, or a legal hold, may hold a row for a moment."""
 
-_ERASED: Final = "the visitor was erased"
+ERASED: Final = "the visitor was erased"
 """Stands in place of the error of a dead letter."""
 
 _LOCK_SPACE: Final = 0x6F66_6572 << 32
@@ -228,7 +228,7 @@ class PostgresErasures:
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             with connection.transaction():
                 connection.execute(COMMIT_LATER)
-                connection.execute(_UPDATE_DEAD_LETTERS, (_ERASED, *stream_bounds(token)))
+                connection.execute(_UPDATE_DEAD_LETTERS, (ERASED, *stream_bounds(token)))
                 connection.execute(_DELETE_SHORT_SIGNALS, (token,))
                 connection.execute(_DELETE_NAMED_ACTIONS, (token,))
             blanked = blank_events(connection, token)

@@ -1,19 +1,28 @@
 """The directory of the slices on the home, and a store's own number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.shards import ShardError, ShardMap
+from offerlog_application.ports.shards import HeldSlices, MoveProgress, ShardError, ShardMap
 from offerlog_domain.stream_ids import SLICES
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
 _SELECT_IDENTITY: LiteralString = "SELECT number, installation FROM shard"
-_SELECT_MAP: LiteralString = "SELECT shard, epoch FROM directory ORDER BY slice"
+_SELECT_MAP: LiteralString = """
+    SELECT shard, epoch, ARRAY(SELECT number FROM shards) FROM directory ORDER BY slice
+"""
 _SELECT_ADDRESSES: LiteralString = "SELECT number, url FROM shards"
+_SELECT_MOVES: LiteralString = """
+    SELECT slice, source, target, step, copied, events FROM slice_moves ORDER BY slice
+"""
+_SELECT_HELD: LiteralString = """
+    SELECT s.is_owned, l.slice IS NOT NULL, s.epoch FROM slices s LEFT JOIN leaving_slices l USING (slice)
+    ORDER BY s.slice
+"""
 
 
 class ShardIdentity(NamedTuple):
@@ -41,6 +50,26 @@ def read_identity(application: OfferlogApplication) -> ShardIdentity | None:
     ):
         row = cursor.execute(_SELECT_IDENTITY).fetchone()
     return None if row is None else ShardIdentity(*row)
+
+
+def read_held_slices(application: OfferlogApplication) -> HeldSlices:
+    """Read the slices that a store has.
+
+    Raises:
+        StoreUnavailableError: The store cannot be reached.
+    """
+    datastore = application.reading
+    with (
+        store_reached(datastore),
+        datastore.get_connection() as connection,
+        connection.cursor(row_factory=tuple_row) as cursor,
+    ):
+        rows = cursor.execute(_SELECT_HELD, prepare=True).fetchall()
+    return HeldSlices(
+        frozenset(number for number, row in enumerate(rows) if row[0]),
+        frozenset(number for number, row in enumerate(rows) if row[1]),
+        tuple(row[2] for row in rows),
+    )
 
 
 def check_shard(found: ShardIdentity | None, home: ShardIdentity | None, number: int) -> None:
@@ -74,11 +103,15 @@ class PostgresDirectory:
         rows = ask_again(lambda: self._select(_SELECT_MAP))
         if len(rows) != SLICES:
             raise ShardError("the directory of the slices is not complete: restore it from a backup")
-        return ShardMap([shard for shard, _ in rows], [epoch for _, epoch in rows])
+        return ShardMap([shard for shard, *_ in rows], [epoch for _, epoch, _ in rows], frozenset(rows[0][2]))
 
     def addresses(self) -> Mapping[int, str]:
         """Return the addresses of all shards but the home, by number."""
         return dict(ask_again(lambda: self._select(_SELECT_ADDRESSES)))
+
+    def moves(self) -> Sequence[MoveProgress]:
+        """Return the moves of slices that are under way, or were interrupted, by slice."""
+        return [MoveProgress(*row) for row in ask_again(lambda: self._select(_SELECT_MOVES))]
 
     def _select(self, statement: LiteralString) -> list[tuple[Any, ...]]:
         with (

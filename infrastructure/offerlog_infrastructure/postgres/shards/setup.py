@@ -247,8 +247,8 @@ def _used() -> ShardError:
 
 def _not_empty(slices: Sequence[int]) -> ShardError:
     return ShardError(
-        f"visitors of the slices {_listed(slices)} are known already, and slices cannot be moved yet: divide"
-        " the slices before the first signal"
+        f"visitors of the slices {_listed(slices)} are known already: add the server with slices"
+        " of which no visitor is known, and move the others by `offerlog shards move`"
     )
 
 

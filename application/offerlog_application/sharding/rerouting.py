@@ -1,0 +1,94 @@
+"""Work that met a stale map, or a slice on its way: one thread divides it anew, after a pause.
+
+The thread waits for shards that it asks, and so for nobody's signals. It is started at the first need.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.ports.shards import ShardMap
+from offerlog_application.sharding.router import Router
+
+
+class _Waiting(NamedTuple):
+    """Work that waits: when it is due, what is done by the map, and what otherwise."""
+
+    due: float
+    divide: Callable[[ShardMap], None]
+    fail: Callable[[BaseException], None]
+
+
+class Rerouting:
+    """Divides work anew, in a thread of its own; thread-safe.
+
+    Args:
+        router: Knows who owns each slice.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def add(
+        self, pause: float, divide: Callable[[ShardMap], None], fail: Callable[[BaseException], None]
+    ) -> None:
+        """Let work wait.
+
+        Args:
+            pause: Seconds before it is divided anew.
+            divide: Divides it, by the owners of the slices as they are then. Called in the thread.
+            fail: Called instead with an error, in any thread: the owners cannot be read, or this is closed.
+        """
+        with self._changed:
+            if not self._is_closed:
+                self._waiting.append(_Waiting(time.monotonic() + pause, divide, fail))
+                self._changed.notify()
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="offerlog-rerouting", daemon=True)
+                    self._thread.start()
+                return
+        fail(ClosedError())
+
+    def close(self) -> None:
+        """End the thread; what waits gets an error."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+            thread, waiting, self._waiting = self._thread, self._waiting, []
+        for one in waiting:
+            one.fail(ClosedError())
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while due := self._await_due():
+            try:
+                shard_map = self._router.read_owners()
+            except Exception as error:  # noqa: BLE001 - the home cannot be reached; the work gets the error
+                for one in due:
+                    one.fail(error)
+                continue
+            for one in due:
+                try:
+                    one.divide(shard_map)
+                except Exception as error:  # noqa: BLE001 - belongs to this work; the rest goes on
+                    one.fail(error)
+
+    def _await_due(self) -> list[_Waiting]:
+        """Wait until some work is due, and return it; nothing once this is closed."""
+        with self._changed:
+            while not self._is_closed:
+                now = time.monotonic()
+                due = [one for one in self._waiting if one.due <= now]
+                if due:
+                    self._waiting = [one for one in self._waiting if one.due > now]
+                    return due
+                first = min((one.due for one in self._waiting), default=None)
+                self._changed.wait(None if first is None else first - now)
+        return []

@@ -1,0 +1,146 @@
+"""The steps of a move that a shard stores: each is one transaction on one shard.
+
+`tests/models/move.pml` has the same steps, and a model checker has searched every order of them, with any
+number of movers that are killed, stand still and start again. The conditions here are those of the model. A
+label is the epoch under which the source owned the slice when the move began.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection, Cursor
+from psycopg.rows import tuple_row
+
+from offerlog_infrastructure.postgres.connections import (
+    StoreConnection,
+    connection_arguments,
+    open_connection,
+)
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+
+_LOCK_TIMEOUT: LiteralString = "10s"
+
+_SELECT_SLICE: LiteralString = """
+    SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0)
+    FROM slices s LEFT JOIN leaving_slices l USING (slice) LEFT JOIN arriving_slices a USING (slice)
+    WHERE s.slice = %s
+"""
+_STAGE: LiteralString = """
+    INSERT INTO arriving_slices AS a (slice, source, label) VALUES (%(slice)s, %(source)s, %(label)s)
+    ON CONFLICT (slice) DO UPDATE SET source = excluded.source, label = excluded.label
+    WHERE a.closed < excluded.label AND a.label <= excluded.label
+    RETURNING slice
+"""
+_GIVE: LiteralString = """
+    UPDATE slices SET is_owned = false, epoch = epoch + 1
+    WHERE slice = %s AND is_owned AND epoch = %s RETURNING epoch
+"""
+_INSERT_LEAVING: LiteralString = "INSERT INTO leaving_slices (slice, target, epoch) VALUES (%s, %s, %s)"
+_LOCK_LABEL: LiteralString = "SELECT label FROM arriving_slices WHERE slice = %s FOR UPDATE"
+_TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = %s WHERE slice = %s"
+_CLOSE: LiteralString = """
+    INSERT INTO arriving_slices AS a (slice, source, label, closed)
+    VALUES (%(slice)s, %(source)s, 0, %(label)s)
+    ON CONFLICT (slice) DO UPDATE SET label = 0, closed = excluded.closed WHERE a.closed < excluded.closed
+"""
+_DELETE_LEAVING: LiteralString = "DELETE FROM leaving_slices WHERE slice = %s AND epoch = %s"
+_REOPEN: LiteralString = """
+    UPDATE slices SET is_owned = true, epoch = %(label)s + 2
+    WHERE slice = %(slice)s AND (%(was_fenced)s OR (is_owned AND epoch = %(label)s))
+"""
+_FORGET_MOVED: LiteralString = "DELETE FROM moved_events WHERE slice = %s"
+
+
+class SliceRow(NamedTuple):
+    """The state of a slice on a shard.
+
+    Attributes:
+        is_owned: True if it owns the slice.
+        epoch: The epoch of this answer.
+        target: Where the slice goes, if it is fenced here and its rows are here; None otherwise.
+        fence_epoch: Its epoch since that fence; None likewise.
+        label: The label by which it may be taken here; 0 for none.
+    """
+
+    is_owned: bool
+    epoch: int
+    target: int | None
+    fence_epoch: int | None
+    label: int
+
+
+@contextmanager
+def connected(store: OfferlogApplication) -> Iterator[StoreConnection]:
+    """Open a connection to a shard, in auto-commit mode: a move lasts longer than a lent one may.
+
+    Raises:
+        StoreUnavailableError: The shard cannot be reached, or a statement inside the block has failed.
+    """
+    arguments = connection_arguments(store.dsn, store.log.datastore.schema, _LOCK_TIMEOUT)
+    with store_reached(store.log.datastore), open_connection(arguments, 0) as connection:
+        yield connection
+
+
+def read_slice(store: OfferlogApplication, number: int) -> SliceRow:
+    """Read the state of a slice on a shard."""
+    with connected(store) as connection:
+        row: Any = _tuples(connection).execute(_SELECT_SLICE, (number,)).fetchone()
+    return SliceRow(*row)
+
+
+def stage(store: OfferlogApplication, number: int, source: int, label: int) -> bool:
+    """Note on the target that a slice may be taken by a label; False if that label is closed there."""
+    with connected(store) as connection:
+        row = connection.execute(_STAGE, {"slice": number, "source": source, "label": label}).fetchone()
+    return row is not None
+
+
+def fence(store: OfferlogApplication, number: int, target: int, label: int) -> bool:
+    """Give a slice away on the source, to nobody yet; False if the source does not own it under the label.
+
+    Older writers have not ended yet.
+    """
+    with connected(store) as connection, connection.transaction():
+        row: Any = _tuples(connection).execute(_GIVE, (number, label)).fetchone()
+        if row is None:
+            return False
+        connection.execute(_INSERT_LEAVING, (number, target, row[0]))
+    return True
+
+
+def take(cursor: Cursor[Any], number: int, label: int) -> bool:
+    """Take a slice on the target, with all rows of the current transaction; False if the label is closed."""
+    row = cursor.execute(_LOCK_LABEL, (number,)).fetchone()
+    if row != (label,):
+        return False
+    cursor.execute(_TAKE, (label + 2, number))
+    cursor.execute(_CLOSE, {"slice": number, "source": 0, "label": label})
+    cursor.execute(_FORGET_MOVED, (number,))
+    return True
+
+
+def is_taken(store: OfferlogApplication, number: int, label: int) -> bool:
+    """Return True if the target has taken a slice by a label. It may have passed it on since."""
+    return read_slice(store, number).epoch >= label + 2
+
+
+def close(store: OfferlogApplication, number: int, source: int, label: int) -> None:
+    """Close a label on the target, so that no mover can take the slice by it; waits for a take."""
+    with connected(store) as connection:
+        connection.execute(_CLOSE, {"slice": number, "source": source, "label": label})
+
+
+def reopen(store: OfferlogApplication, number: int, label: int) -> None:
+    """Let the source own a slice again, if it is fenced since the label, or still owned under it.
+
+    The label must be closed on the target, and the slice not taken there.
+    """
+    with connected(store) as connection, connection.transaction():
+        was_fenced = connection.execute(_DELETE_LEAVING, (number, label + 1)).rowcount > 0
+        connection.execute(_REOPEN, {"slice": number, "label": label, "was_fenced": was_fenced})
+
+
+def _tuples(connection: Connection[Any]) -> Cursor[Any]:
+    return connection.cursor(row_factory=tuple_row)

@@ -1,0 +1,366 @@
+"""The move of a slice from one shard, the source, to another, the target, while writers write.
+
+1. *stage*: the target notes the label of the move: the epoch under which the source owns the slice.
+2. *copy*: one transaction on the target gets all rows, and then what has come since, in rounds. In the last
+   one both sides are compared.
+3. *fence*: the source gives the slice away. Its older writers are waited for; newer ones find it gone.
+4. *rest*: the transaction gets what came since the last round.
+5. *take*: if the label still stands, the transaction commits, with the ownership and the counts.
+6. *leave*: the source subtracts the counts and deletes the rows, once its projections and its tree have
+   passed them.
+
+Between 3 and 5, signals of the slice wait. To undo a move before 5, its label is closed on the target first,
+and then the source owns the slice again. Whatever a mover has left that was killed, the next one ends first:
+a slice that was taken leaves, and any other move is undone and made anew (docs/decisions/0068).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final, LiteralString, NamedTuple
+
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.rebuilds import RebuildRunningError
+from offerlog_application.ports.shards import MovedSlice, MoveProgress, ShardError
+from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.postgres.connections import StoreConnection
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.fence import PostgresFence
+from offerlog_infrastructure.postgres.projections.rebuild.builder import hold_rebuild_lock
+from offerlog_infrastructure.postgres.shards import move_steps
+from offerlog_infrastructure.postgres.shards.move_steps import SliceRow, connected
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
+from offerlog_infrastructure.postgres.shards.slice_leave import leave
+from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
+
+_FENCE_SECONDS: Final = 10.0
+"""Seconds to wait for writers of the source that are at work at the fence."""
+
+_LOCK_SECONDS: Final = 10.0
+"""Seconds for which a mover waits for the end of one that was killed."""
+
+_SMALL: Final = 500
+"""So few events are left to the rest, which signals of the slice wait for."""
+
+_MOST_ROUNDS: Final = 20
+
+_NOTE_SECONDS: Final = 0.5
+
+_LOCK_POSITIONS: LiteralString = "SELECT FROM offerlog_tracking ORDER BY application_name FOR UPDATE"
+_UPDATE_DIRECTORY: LiteralString = """
+    UPDATE directory SET shard = %s, epoch = %s WHERE slice = %s AND epoch < %s
+"""
+_NOTE: LiteralString = """
+    INSERT INTO slice_moves AS m (slice, source, target, step, copied, events)
+    VALUES (%(slice)s, %(source)s, %(target)s, %(step)s, %(copied)s, %(events)s)
+    ON CONFLICT (slice) DO UPDATE SET source = excluded.source, target = excluded.target,
+        step = excluded.step, copied = excluded.copied, events = excluded.events
+"""
+_FORGET: LiteralString = "DELETE FROM slice_moves WHERE slice = %s"
+_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archive_place)"
+_SELECT_POLICIES: LiteralString = """
+    SELECT organization, action_map_id::text, suppress_for::text FROM action_map_policies
+    WHERE suppress_for <> '{}' ORDER BY 1, 2
+"""
+_COUNT_EVENTS: LiteralString = "SELECT count(*) FROM offerlog_events WHERE originator_id BETWEEN %s AND %s"
+_SELECT_ORGANIZATIONS: LiteralString = "SELECT organization FROM organizations"
+
+
+class Move(NamedTuple):
+    """A move of a slice.
+
+    Attributes:
+        source: The number of the shard that had it.
+        target: The number of the shard that gets it.
+        label: The epoch under which the source owned it.
+    """
+
+    source: int
+    target: int
+    label: int
+
+
+class SliceMover:
+    """Moves one slice between the shards of an installation.
+
+    Args:
+        home: The home.
+        stores: All shards that can be reached, by number; the home among them.
+        number: The slice.
+        on_progress: Called with the progress, several times a second.
+    """
+
+    def __init__(
+        self,
+        home: OfferlogApplication,
+        stores: Mapping[int, OfferlogApplication],
+        number: int,
+        on_progress: Callable[[MoveProgress], None] = lambda _: None,
+    ) -> None:
+        self._home = home
+        self._stores = stores
+        self._range = SliceRange(number)
+        self._number = number
+        self._on_progress = on_progress
+        self._noted_at = 0.0
+        self._left = ""
+
+    def move(self, target: int) -> MovedSlice:
+        """Move the slice to a shard; end first what an earlier mover has left.
+
+        Raises:
+            ShardError: That cannot be. The slice is where it was, or the error says otherwise.
+            FenceTimeoutError: Some writers of the source have not ended. The slice is where it was.
+            StoreUnavailableError: A shard cannot be reached. The same call goes on, or undoes what was begun.
+        """
+        self._settle()
+        source, row = self._find_owner()
+        if source == target:
+            self._update_directory(target, row.epoch)
+            self._forget()
+            return MovedSlice(target, 0, 0.0)
+        move = Move(source, target, row.epoch)
+        self._check(move)
+        try:
+            with self._locked(move) as (reader, writer):
+                return self._carry_out(move, reader, writer)
+        except OfferlogError as error:
+            if self._left:
+                raise ShardError(f"{error}; {self._left}") from error
+            raise
+
+    def undo(self) -> int:
+        """Undo a move that is under way, or end one that cannot be undone; returns the owner.
+
+        Raises:
+            ShardError: No shard that can be reached owns the slice.
+            StoreUnavailableError: A shard cannot be reached.
+        """
+        self._settle()
+        for number, store in self._stores.items():
+            row = move_steps.read_slice(store, self._number)
+            if row.label:  # staged, and not fenced
+                owner, of_owner = self._find_owner()
+                if of_owner.epoch == row.label:
+                    self._undo(Move(owner, number, row.label))
+        owner, row = self._find_owner()
+        self._update_directory(owner, row.epoch)
+        self._forget()
+        return owner
+
+    def _settle(self) -> None:
+        """End the moves in which the slice has left a shard: delete the rows there, or undo the move."""
+        for number, store in self._stores.items():
+            row = move_steps.read_slice(store, self._number)
+            if row.target is not None and row.fence_epoch is not None:
+                move = Move(number, row.target, row.fence_epoch - 1)
+                PostgresFence(store).finish(_FENCE_SECONDS)
+                if move_steps.is_taken(self._store(move.target), self._number, move.label):
+                    self._end(move, None)
+                else:
+                    self._undo(move)
+
+    def _find_owner(self) -> tuple[int, SliceRow]:
+        """Return the shard that owns the slice.
+
+        Raises:
+            ShardError: No shard that can be reached owns it.
+        """
+        for number, store in self._stores.items():
+            row = move_steps.read_slice(store, self._number)
+            if row.is_owned:
+                return number, row
+        raise ShardError(
+            f"no shard that can be reached owns slice {self._number:x}: see `offerlog shards status`"
+        )
+
+    def _store(self, number: int) -> OfferlogApplication:
+        store = self._stores.get(number)
+        if store is None:
+            raise ShardError(
+                f"shard {number} cannot be reached, or there is none: see `offerlog shards status`"
+            )
+        return store
+
+    def _check(self, move: Move) -> None:
+        """Check what can be checked before a row is copied.
+
+        Raises:
+            ShardError: The slice cannot be moved there.
+        """
+        source, target = self._store(move.source), self._store(move.target)
+        if _select(source, _HAS_ARCHIVE) != [(False,)]:
+            raise ShardError(
+                f"shard {move.source} has an archive, whose files do not move: its slices stay where they are"
+            )
+        of_home = _select(self._home, _SELECT_POLICIES)
+        for number, store in ((move.source, source), (move.target, target)):
+            if _select(store, _SELECT_POLICIES) != of_home:
+                raise ShardError(
+                    f"shard {number} has other policies of action maps than the home: set them again, and"
+                    " move the slice then"
+                )
+        for (organization,) in _select(self._home, _SELECT_ORGANIZATIONS):
+            target.keys.key(organization)  # copies the secret from the home
+
+    @contextmanager
+    def _locked(self, move: Move) -> Iterator[tuple[StoreConnection, StoreConnection]]:
+        """Lend a connection to each shard, which keeps rebuilds and other moves off.
+
+        Raises:
+            ShardError: Another one is at work there.
+        """
+        with ExitStack() as held:
+            lent = []
+            for number in (move.source, move.target):
+                connection = held.enter_context(connected(self._store(number)))
+                until = time.monotonic() + _LOCK_SECONDS
+                while True:
+                    try:
+                        held.enter_context(hold_rebuild_lock(connection))
+                        break
+                    except RebuildRunningError as error:
+                        if time.monotonic() > until:
+                            raise ShardError(
+                                f"another move, or a rebuild of projections, is at work on shard {number}:"
+                                " wait for its end"
+                            ) from error
+                        time.sleep(0.1)
+                lent.append(connection)
+            yield lent[0], lent[1]
+
+    def _carry_out(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> MovedSlice:
+        """Carry a move out, or undo it.
+
+        Args:
+            move: The move.
+            reader: A connection to the source.
+            writer: A connection to the target.
+        """
+        source, target = self._store(move.source), self._store(move.target)
+        if not move_steps.stage(target, self._number, move.source, move.label):
+            self._undo(move)
+            raise _undone()
+        try:
+            with writer.transaction():
+                copy = self._copy(move, reader, writer)
+                self._fence(move)
+                began = time.monotonic()
+                self._note(move, "fenced", copy.events)
+                PostgresFence(source).finish(_FENCE_SECONDS)
+                counts = self._take(move, copy, writer)
+        except BaseException as error:
+            self._try_to_undo(move)
+            if isinstance(error, Exception) and move_steps.is_taken(target, self._number, move.label):
+                seconds, counts = 0.0, None  # the answer to the commit was lost
+            else:
+                raise
+        else:
+            seconds = time.monotonic() - began
+        self._end(move, counts)
+        return MovedSlice(move.source, copy.events, seconds)
+
+    def _fence(self, move: Move) -> None:
+        """Let the slice have no owner, unless the source does not own it under the label any more."""
+        if not move_steps.fence(self._store(move.source), self._number, move.target, move.label):
+            raise _undone()
+
+    def _copy(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> SliceCopy:
+        """Copy all rows, and what comes meanwhile, until little is left."""
+        ((events,),) = _select_of(
+            reader,
+            _COUNT_EVENTS,
+            self._range.streams,
+        )
+        schema = self._store(move.source).log.datastore.schema
+
+        def show(copied: int) -> None:
+            self._show(move, "copying", copied, max(events, copied))
+
+        copy = SliceCopy(reader, writer, schema, (self._range, move.source))
+        show(0)
+        copy.copy_all(show)
+        for _ in range(_MOST_ROUNDS):
+            if copy.catch_up() <= _SMALL:
+                break
+        self._note(move, "comparing", copy.events)
+        copy.catch_up(compares=True)
+        for _ in range(_MOST_ROUNDS):
+            if copy.catch_up() <= _SMALL:
+                break
+        return copy
+
+    def _take(self, move: Move, copy: SliceCopy, writer: StoreConnection) -> SliceCounts:
+        """Bring the rest to the target, and take the slice there: all of it with the commit."""
+        copy.copy_rest()
+        counts = copy.folded.take_out()
+        writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
+        copy.folded.add()
+        copy.add_refusals()
+        if not move_steps.take(writer.cursor(row_factory=tuple_row), self._number, move.label):
+            raise _undone()
+        return counts
+
+    def _end(self, move: Move, counts: SliceCounts | None) -> None:
+        """Tell the directory who has the slice, and delete the rows on the source."""
+        self._update_directory(move.target, move.label + 2)
+        self._note(move, "leaving", 0)
+        leave(self._store(move.source), move.source, self._range, move.label + 1, counts)
+        self._forget()
+
+    def _try_to_undo(self, move: Move) -> None:
+        """Undo a move after an error; note what is left if that cannot be done."""
+        try:
+            self._undo(move)
+        except OfferlogError as trouble:
+            self._left = (
+                f"and the move could not be undone ({trouble}). Slice {self._number:x} may have no owner now:"
+                " run the same command again, or with --undo"
+            )
+
+    def _undo(self, move: Move) -> None:
+        """Undo a move, unless the slice was taken: close its label first, and then reopen the source."""
+        target = self._store(move.target)
+        move_steps.close(target, self._number, move.source, move.label)
+        if not move_steps.is_taken(target, self._number, move.label):
+            move_steps.reopen(self._store(move.source), self._number, move.label)
+            self._forget()
+
+    def _update_directory(self, shard: int, epoch: int) -> None:
+        with connected(self._home) as connection:
+            connection.execute(_UPDATE_DIRECTORY, (shard, epoch, self._number, epoch))
+
+    def _show(self, move: Move, step: str, copied: int, events: int) -> None:
+        """Show the progress, at most some times a second."""
+        if time.monotonic() - self._noted_at >= _NOTE_SECONDS:
+            self._note(move, step, copied, events)
+
+    def _note(self, move: Move, step: str, copied: int, events: int | None = None) -> None:
+        """Note the progress on the home, for those who look. Trouble there does not stop the move."""
+        self._noted_at = time.monotonic()
+        progress = MoveProgress(
+            self._number, move.source, move.target, step, copied, copied if events is None else events
+        )
+        self._on_progress(progress)
+        with suppress(OfferlogError), connected(self._home) as connection:
+            connection.execute(_NOTE, progress._asdict())
+
+    def _forget(self) -> None:
+        with suppress(OfferlogError), connected(self._home) as connection:
+            connection.execute(_FORGET, (self._number,))
+
+
+def _undone() -> ShardError:
+    return ShardError("the move was undone meanwhile by another command: the slice is where it was")
+
+
+def _select(store: OfferlogApplication, statement: LiteralString) -> list[tuple[Any, ...]]:
+    with connected(store) as connection:
+        return _select_of(connection, statement, ())
+
+
+def _select_of(connection: Connection[Any], statement: LiteralString, values: Any) -> list[tuple[Any, ...]]:
+    return connection.cursor(row_factory=tuple_row).execute(statement, values or None).fetchall()

@@ -1,0 +1,396 @@
+"""The copy of a slice on the target: one transaction, from the first row up to the take.
+
+Nobody sees its rows before the commit, and a mover that is killed leaves nothing to clean up. Events go
+straight into their partition: an insert into the parent would hold up the safe horizon of the target for as
+long. Refusals wait in a temporary table, as whoever fences the target waits for inserts there.
+
+Each round reads the source in one snapshot, in which all its projections are at one position. Up to that
+position the copied events are folded, so both sides can be compared there.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from psycopg import Connection, sql
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.positions import SHARD_BITS
+from offerlog_application.ports.shards import ShardError
+from offerlog_domain.stream_ids import stream_bounds, token_of
+from offerlog_infrastructure.postgres.erasure.blanking import blank_events
+from offerlog_infrastructure.postgres.erasure.erasures import ERASED
+from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
+from offerlog_infrastructure.postgres.shards.slice_range import (
+    BLOCKS,
+    DEAD_LETTERS,
+    EVENTS,
+    HOLDS,
+    NAMED_ACTIONS,
+    PROJECTED,
+    REFUSALS,
+    TOMBSTONES,
+    VISITORS,
+    SliceRange,
+    SliceTable,
+)
+
+STAND_STILL_SECONDS: Final = 60.0
+"""Seconds to wait for projections that do not move, and for erasures that are not complete."""
+
+_LOOK_SECONDS: Final = 0.02
+
+_ONE_SNAPSHOT: LiteralString = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_SELECT_STATE: LiteralString = """
+    SELECT min(notification_id), max(notification_id), (
+        SELECT count(*) FROM erasing_visitors WHERE digest BETWEEN %s AND %s
+    ), pg_snapshot_xmin(pg_current_snapshot())::text
+    FROM offerlog_tracking
+"""
+_SELECT_KEYS: LiteralString = "SELECT number, id FROM key_encryption_keys"
+_INSERT_KEYS: LiteralString = """
+    INSERT INTO key_encryption_keys (id) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING
+"""
+_ALLOW_PARTITION: LiteralString = "SET LOCAL offerlog.moves_slice = 'on'"
+_CREATE_STAGED: LiteralString = """
+    CREATE TEMP TABLE staged_refusals (LIKE {refusals}, PRIMARY KEY (id)) ON COMMIT DROP;
+    CREATE TEMP TABLE newer_refusals (LIKE {refusals}) ON COMMIT DROP;
+    CREATE TEMP TABLE newer_blocks (LIKE {blocks}) ON COMMIT DROP
+"""
+_SELECT_NEWER_STREAMS: LiteralString = """
+    SELECT originator_id, min(originator_version) FROM offerlog_events WHERE {} GROUP BY 1
+"""
+_DONE: LiteralString = "SELECT token FROM erased_visitors WHERE {} AND completed_at IS NOT NULL"
+
+_BLANK_ERRORS: LiteralString = """
+    UPDATE pg_temp.dead_letters SET error = %s WHERE originator_id BETWEEN %s AND %s
+"""
+_LAST_POSITION: Final = (1 << 63) - 1
+
+_SUM: LiteralString = "SELECT count(*), coalesce(sum(hash_record_extended(t, 0)), 0) FROM ({}) AS t"
+
+
+class SliceCopy:
+    """The rows of a slice, on their way; `begin` opens the transaction, which the caller commits.
+
+    Args:
+        source: A connection to the source, in auto-commit mode.
+        target: A connection to the target, in a transaction.
+        schema: The schema of the tables.
+        move: The slice, and the number of the source.
+
+    Attributes:
+        folded: The counts of the slice.
+        events: The number of copied events.
+    """
+
+    def __init__(
+        self,
+        source: Connection[Any],
+        target: Connection[Any],
+        schema: str,
+        move: tuple[SliceRange, int],
+    ) -> None:
+        slice_range, shard = move
+        self._source = source
+        self._target = target
+        self._schema = schema
+        self._range = slice_range
+        self._shard = shard
+        self._from = source.cursor(binary=True, row_factory=tuple_row)
+        self._into = target.cursor(binary=True, row_factory=tuple_row)
+        self._position = 0
+        self._oldest = "0"
+        self._erased: set[int] = set()
+        self.folded = FoldedSlice(target, schema, slice_range)
+        self.events = 0
+
+    def copy_all(self, on_events: Callable[[int], None] = lambda _: None) -> None:
+        """Copy all rows, and fold the events; calls back with the number of events that are folded.
+
+        Raises:
+            ShardError: The projections of the source stand still, or an erasure there.
+        """
+        self._into.execute(_ALLOW_PARTITION)
+        self._target.execute(
+            sql.SQL(_CREATE_STAGED).format(refusals=self._live(REFUSALS), blocks=self._live(BLOCKS))
+        )
+        self.folded.begin()
+        with self._snapshot() as (position, oldest):
+            for table in (VISITORS, TOMBSTONES, HOLDS, BLOCKS, NAMED_ACTIONS):
+                self._copy(table)
+            self._copy(REFUSALS, into="staged_refusals", columns=f"id, {REFUSALS.columns}")
+            self.events = self._copy(EVENTS, self._events_up_to(position), self._range.partition)
+            self._erased = self._select_erased()
+        self._position, self._oldest = position, oldest
+        self.folded.fold_all(on_events)
+
+    def catch_up(self, *, compares: bool = False) -> int:
+        """Copy what has come up to the position of the projections; returns the number of events.
+
+        Args:
+            compares: True to compare both sides in the snapshot of the source.
+
+        Raises:
+            ShardError: As `copy_all` raises it; or the sides differ.
+        """
+        with self._snapshot() as (position, oldest):
+            count = self._copy_newer(position)
+            if compares:
+                self._compare(position)
+        self._position, self._oldest = position, oldest
+        return count
+
+    def copy_rest(self) -> int:
+        """Copy what has come since, behind the fence; returns the number of events.
+
+        Raises:
+            ShardError: A visitor of the slice is being erased.
+        """
+        with self._source.transaction():
+            self._from.execute(_ONE_SNAPSHOT)
+            state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
+            if state[2]:
+                raise ShardError("a visitor of the slice is being erased: move it when that has ended")
+            count = self._copy_newer(_LAST_POSITION)
+            self._compare_counts()
+        return count
+
+    def add_refusals(self) -> None:
+        """Insert the refusals, right before the commit."""
+        self._into.execute(
+            sql.SQL(
+                "INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.staged_refusals ORDER BY id"
+            ).format(self._live(REFUSALS), columns=sql.SQL(REFUSALS.columns))
+        )
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[tuple[int, str]]:
+        """Open a snapshot of the source in which all projections are at one position, and no erasure is open.
+
+        Yields:
+            The position, and the oldest transaction that may not be seen.
+        """
+        until = time.monotonic() + STAND_STILL_SECONDS
+        while True:
+            with self._source.transaction():
+                self._from.execute(_ONE_SNAPSHOT)
+                state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
+                behind, ahead, erasing, oldest = state
+                if behind == ahead and not erasing:
+                    yield ahead, oldest
+                    return
+            if time.monotonic() > until:
+                if erasing:
+                    raise ShardError(
+                        f"{erasing:,} visitors of the slice are being erased on shard {self._shard}, and that"
+                        " does not end: complete it by `offerlog erase`, and move the slice then"
+                    )
+                raise ShardError(
+                    f"the projections of shard {self._shard} stand at different positions: look at"
+                    " `offerlog projections status`, and move the slice when they have caught up"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _copy_newer(self, until: int) -> int:
+        """Copy and fold the events up to a position, and whatever else has changed since the last round."""
+        condition = sql.SQL("{} AND notification_id <= {}").format(self._newer(), sql.Literal(until))
+        newer = self._select_streams(condition)
+        tokens = sorted({token_of(stream) for stream in self._select_streams(self._newer())})
+        count = self._copy(EVENTS, condition, self._range.partition) if newer else 0
+        for table in (VISITORS, NAMED_ACTIONS):
+            known = sql.SQL("{} = ANY({})").format(sql.Identifier(table.key), sql.Literal(tokens))
+            self._replace(table, known)
+        self._replace(HOLDS, sql.SQL("true"))
+        self._copy_erasures()
+        self._copy_blocks()
+        self._copy_refusals()
+        self.folded.fold_newer(newer)
+        self.events += count
+        return count
+
+    def _select_streams(self, condition: sql.Composable) -> dict[UUID, int]:
+        """Select the streams with some events, each with the first version of these."""
+        return dict(self._from.execute(sql.SQL(_SELECT_NEWER_STREAMS).format(condition)).fetchall())
+
+    def _copy_erasures(self) -> None:
+        """Erase on the target whoever was erased on the source meanwhile."""
+        erased = self._select_erased() - self._erased
+        if not erased:
+            return
+        tokens = sql.Literal(sorted(erased))
+        self._copy(TOMBSTONES, sql.SQL("token = ANY({})").format(tokens))
+        for table in (VISITORS, NAMED_ACTIONS):
+            self._into.execute(
+                sql.SQL("DELETE FROM {} WHERE {} = ANY({})").format(
+                    self._live(table), sql.Identifier(table.key), tokens
+                )
+            )
+        for token in erased:
+            blank_events(self._target, token)
+            self._into.execute(_BLANK_ERRORS, (ERASED, *stream_bounds(token)))
+        self._into.execute("SET LOCAL synchronous_commit TO DEFAULT")  # the steps of an erasure do without
+        self._erased |= erased
+
+    def _copy_blocks(self) -> None:
+        self._copy(BLOCKS, self._changed(), "newer_blocks")
+        self._into.execute(
+            sql.SQL(
+                "INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.newer_blocks ON CONFLICT DO NOTHING"
+            ).format(self._live(BLOCKS), columns=sql.SQL(BLOCKS.columns))
+        )
+        self._into.execute("TRUNCATE pg_temp.newer_blocks")
+        count = sql.SQL("SELECT count(*) FROM {} WHERE {}")
+        there = self._from.execute(count.format(self._live(BLOCKS), self._range.rows_of(BLOCKS))).fetchone()
+        here = self._into.execute(count.format(self._live(BLOCKS), self._range.rows_of(BLOCKS))).fetchone()
+        if here != there:  # some were deleted, with their visitor
+            self._replace(BLOCKS, sql.SQL("true"))
+
+    def _copy_refusals(self) -> None:
+        columns = f"id, {REFUSALS.columns}"
+        self._copy(REFUSALS, self._changed(), "newer_refusals", columns)
+        self._into.execute(
+            sql.SQL(
+                "INSERT INTO pg_temp.staged_refusals ({columns}) SELECT {columns} FROM pg_temp.newer_refusals"
+                " ON CONFLICT DO NOTHING"
+            ).format(columns=sql.SQL(columns))
+        )
+        self._into.execute("TRUNCATE pg_temp.newer_refusals")
+        there = self._from.execute(
+            sql.SQL("SELECT count(*), sum(id) FROM {} WHERE {}").format(
+                self._live(REFUSALS), self._range.rows_of(REFUSALS)
+            )
+        ).fetchone()
+        here = self._into.execute("SELECT count(*), sum(id) FROM pg_temp.staged_refusals").fetchone()
+        if here != there:  # some were deleted by age, or belong to nobody any more
+            self._into.execute("TRUNCATE pg_temp.staged_refusals")
+            self._copy(REFUSALS, into="staged_refusals", columns=columns)
+
+    def _replace(self, table: SliceTable, condition: sql.Composable) -> None:
+        self._into.execute(
+            sql.SQL("DELETE FROM {} WHERE {} AND {}").format(
+                self._live(table), self._range.rows_of(table), condition
+            )
+        )
+        self._copy(table, condition)
+
+    def _copy(
+        self,
+        table: SliceTable,
+        condition: sql.Composable | None = None,
+        into: str | None = None,
+        columns: LiteralString | None = None,
+    ) -> int:
+        """Copy rows of the slice from the source to the target; returns their number."""
+        columns = columns or table.columns
+        condition = condition or sql.SQL("true")
+        wanted: sql.Composable = sql.SQL(columns)
+        if table is VISITORS:
+            columns = f"{columns}, kek"
+            wanted = sql.SQL("{}, ({}::jsonb ->> kek::text)::int2").format(
+                wanted, sql.Literal(self._map_keys())
+            )
+        elif table is TOMBSTONES:
+            condition = sql.SQL("{} AND completed_at IS NOT NULL").format(condition)
+        select = sql.SQL("COPY (SELECT {} FROM {} WHERE {} AND {}) TO STDOUT (FORMAT BINARY)").format(
+            wanted, self._live(table), self._range.rows_of(table), condition
+        )
+        store = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+            sql.Identifier(into or table.name), sql.SQL(columns)
+        )
+        with self._from.copy(select) as rows, self._into.copy(store) as copy:
+            for block in rows:
+                copy.write(block)
+        return self._into.rowcount
+
+    def _map_keys(self) -> str:
+        """Return the number of each key on the target by that on the source, as JSON."""
+        of_source: dict[int, str] = dict(self._from.execute(_SELECT_KEYS).fetchall())
+        self._into.execute(_INSERT_KEYS, (sorted(of_source.values()),))
+        numbers = {name: number for number, name in self._into.execute(_SELECT_KEYS).fetchall()}
+        pairs = [f'"{number}": {numbers[name]}' for number, name in of_source.items()]
+        return f"{{{', '.join(pairs)}}}"
+
+    def _select_erased(self) -> set[int]:
+        found = self._from.execute(sql.SQL(_DONE).format(self._range.rows_of(TOMBSTONES)))
+        return {token for (token,) in found.fetchall()}
+
+    def _events_up_to(self, position: int) -> sql.Composed:
+        """Events that the source has recorded up to a position, and all that came from other shards."""
+        return sql.SQL("(notification_id <= {} OR notification_id >> {} <> {})").format(
+            sql.Literal(position), sql.Literal(SHARD_BITS), sql.Literal(self._shard)
+        )
+
+    def _newer(self) -> sql.Composed:
+        """Events of the slice that the source has recorded since the last round."""
+        return sql.SQL("{} AND notification_id > {} AND notification_id >> {} = {}").format(
+            self._range.rows_of(EVENTS),
+            sql.Literal(self._position),
+            sql.Literal(SHARD_BITS),
+            sql.Literal(self._shard),
+        )
+
+    def _changed(self) -> sql.Composed:
+        """Rows that were written since the last round, perhaps some older ones too."""
+        return sql.SQL("age(xmin) <= age({}::xid)").format(sql.Literal(str(int(self._oldest) & 0xFFFFFFFF)))
+
+    def _compare(self, position: int) -> None:
+        """Compare both sides, table by table.
+
+        Raises:
+            ShardError: They differ.
+        """
+        for table in (EVENTS, VISITORS, TOMBSTONES, HOLDS, BLOCKS, *PROJECTED):
+            columns = table.columns.replace(" wrapped_key,", "") if table is VISITORS else table.columns
+            rows = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+                sql.SQL(columns), self._live(table), self._range.rows_of(table)
+            )
+            of_source = rows
+            if table is EVENTS:
+                of_source = sql.SQL("{} AND {}").format(rows, self._events_up_to(position))
+            there = self._from.execute(sql.SQL(_SUM).format(of_source)).fetchone()
+            here = self._into.execute(sql.SQL(_SUM).format(rows)).fetchone()
+            if here != there:
+                raise ShardError(
+                    f"the copy differs from the slice in the table {table.name}: {here} rows and digest, and"
+                    f" {there} on shard {self._shard}. Nothing was moved; run `offerlog projections verify"
+                    " --contents` there"
+                )
+        dead = self._from.execute(
+            sql.SQL("SELECT view, originator_id, originator_version FROM {} WHERE {}").format(
+                self._live(DEAD_LETTERS), self._range.rows_of(DEAD_LETTERS)
+            )
+        ).fetchall()
+        if {*dead} != self.folded.dead_streams():
+            raise ShardError(
+                f"some visitor-offers of the slice wait as dead letters on shard {self._shard}, and could be"
+                " read now, or the other way round: run `offerlog projections dead-letters --retry`, and"
+                " move the slice then"
+            )
+        self._compare_counts()
+
+    def _compare_counts(self) -> None:
+        """Compare the number of events with the proofs: each was folded once, or waits in a dead letter.
+
+        Raises:
+            ShardError: They differ.
+        """
+        row: Any = self._into.execute(
+            sql.SQL("SELECT count(*) FROM {} WHERE {}").format(
+                self._live(EVENTS), self._range.rows_of(EVENTS)
+            )
+        ).fetchone()
+        folded: dict[str, int] = {name: count for name, _, count, _ in self.folded.proofs()}
+        waiting = self._into.execute("SELECT view, sum(waiting)::bigint FROM pg_temp.dead_letters GROUP BY 1")
+        for name, count in waiting.fetchall():
+            folded[name] = folded.get(name, 0) + count
+        if row[0] != self.events or any(count != self.events for count in folded.values()):
+            raise ShardError(
+                f"the copy has {row[0]:,} events and {folded} in the proofs, instead of {self.events:,}:"
+                " nothing was moved"
+            )
+
+    def _live(self, table: SliceTable) -> sql.Identifier:
+        return sql.Identifier(self._schema, table.name)

@@ -1,0 +1,318 @@
+"""The fold of the events of a slice, with its counts apart from those of all other slices.
+
+Tables of counts have no slice. So temporary tables of the same names stand before them on the connection of
+the move: the projections write into these without knowing. Afterwards the target adds what they hold to the
+tables that are read, and the source subtracts it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from psycopg import Connection, Cursor, sql
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.shards import ShardError
+from offerlog_application.projections.proof import prove
+from offerlog_infrastructure.postgres.log.mapper import EventMapper
+from offerlog_infrastructure.postgres.log.pages import (
+    EVENT_COLUMNS,
+    DecodedPage,
+    PositionedRow,
+    cut_between_visitors,
+    decode_whole_streams,
+)
+from offerlog_infrastructure.postgres.projections.apply_page import apply_page
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, create_merge_tables
+from offerlog_infrastructure.postgres.projections.tables.table import Merge, names_of
+from offerlog_infrastructure.postgres.shards.slice_range import DEAD_LETTERS, PROJECTED, SliceRange
+
+_PAGE: Final = 2_000
+_STREAMS_AT_ONCE: Final = 500
+
+_KEYS: Final[Mapping[LiteralString, int]] = {
+    "performance_counts": 6,
+    "performance_days": 6,
+    "form_rejections": 4,
+    "blocked_counts": 6,
+}
+"""The tables of counts: the number of columns that say what is counted; they come first."""
+
+_NEWEST: Final = "action_map_names"
+"""Here the newest row wins. The source keeps its own: a name is right wherever its event lies."""
+
+_NULLABLE: Final = {
+    ("performance_counts", "action_map_version"),
+    ("performance_days", "action_map_version"),
+    ("blocked_counts", "action_map_version"),
+    ("blocked_counts", "media_type"),
+}
+_COUNT_BELOW: LiteralString = (
+    "SELECT count(*) FROM {table} AS c JOIN {gone} AS g ON {match} WHERE {signs} < 0"
+)
+_SAME: LiteralString = "c.{0} IS NOT DISTINCT FROM g.{0}"
+_BOOKS: Final = ("projection_proofs", "dead_letters")
+
+_SELECT_SLICE: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id BETWEEN %s AND %s
+    ORDER BY originator_id, originator_version
+"""
+_SELECT_STREAMS: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id = ANY(%s)
+    ORDER BY originator_id, originator_version
+"""
+_ADD_PROOFS: LiteralString = """
+    INSERT INTO projection_proofs AS p (view, slice, events, digest) SELECT * FROM unnest(
+        %s::text[], %s::int[], %s::bigint[], %s::numeric[]
+    )
+    ON CONFLICT (view, slice) DO UPDATE SET
+        events = p.events + excluded.events, digest = p.digest + excluded.digest
+"""
+_SUBTRACT_PROOFS: LiteralString = """
+    UPDATE projection_proofs AS p SET events = p.events - gone.events, digest = p.digest - gone.digest
+    FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::numeric[]) AS gone (view, slice, events, digest)
+    WHERE p.view = gone.view AND p.slice = gone.slice
+"""
+_SELECT_PROOFS: LiteralString = "SELECT view, slice, events, digest FROM pg_temp.projection_proofs"
+
+_Proofs = Sequence[Sequence[Any]]
+
+
+class FoldedSlice:
+    """The counts of a slice, on a connection in a transaction.
+
+    Args:
+        connection: In a transaction, with the tables of a store.
+        schema: The schema of those tables.
+        slice_range: The slice.
+    """
+
+    def __init__(self, connection: Connection[Any], schema: str, slice_range: SliceRange) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor(binary=True, row_factory=tuple_row)
+        self._schema = schema
+        self._range = slice_range
+        self._mapper = EventMapper()
+
+    def begin(self, *, aside: bool = False) -> None:
+        """Put empty temporary tables before those of the counts.
+
+        Args:
+            aside: True to put some before all tables of the projections, so that nothing is written there.
+        """
+        create_merge_tables(self._connection)
+        others = [one.name for one in PROJECTED] if aside else []
+        for table in (*_KEYS, _NEWEST, *_BOOKS, *others):
+            self._cursor.execute(
+                sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING ALL)").format(
+                    sql.Identifier(table), sql.Identifier(self._schema, table)
+                )
+            )
+
+    def fold_all(self, on_events: Callable[[int], None]) -> None:
+        """Fold all events of the slice; calls back with the number of events so far."""
+        events = 0
+        with self._connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
+            cursor.execute(_SELECT_SLICE, self._range.streams)
+            for rows in cut_between_visitors(iter(lambda: cursor.fetchmany(_PAGE), [])):
+                self._apply(decode_whole_streams(self._mapper, rows))
+                events += len(rows)
+                on_events(events)
+
+    def fold_newer(self, newer: Mapping[UUID, int]) -> None:
+        """Fold further events of some streams.
+
+        Args:
+            newer: The first version of each stream that is not folded yet.
+        """
+        streams = sorted(newer)
+        for start in range(0, len(streams), _STREAMS_AT_ONCE):
+            some = streams[start : start + _STREAMS_AT_ONCE]
+            rows: list[PositionedRow] = self._cursor.execute(_SELECT_STREAMS, (some,)).fetchall()
+            page = decode_whole_streams(self._mapper, rows)
+            versions = {(row[0], row[1]): row[2] for row in rows}
+            kept = [row for row in rows if row[2] >= newer[row[1]]]
+            self._apply(
+                replace(
+                    page,
+                    rows=kept,
+                    events=[
+                        one
+                        for one in page.events
+                        if one.recorded.originator_version >= newer[one.recorded.originator_id]
+                    ],
+                    unreadable=[
+                        one
+                        for one in page.unreadable
+                        if versions[one.position, one.stream] >= newer[one.stream]
+                    ],
+                    proof=prove((row[0], row[1]) for row in kept),
+                )
+            )
+
+    def _apply(self, page: DecodedPage) -> None:
+        for projection in PROJECTIONS:
+            apply_page(self._cursor, projection.name, projection.apply, page)
+
+    def proofs(self) -> _Proofs:
+        """Return the proof of what is folded: projection, slice, events and digest."""
+        return self._cursor.execute(_SELECT_PROOFS).fetchall()
+
+    def dead_streams(self) -> set[tuple[Any, ...]]:
+        """Return the dead letters: projection, stream and version."""
+        return {
+            *self._cursor.execute(
+                "SELECT view, originator_id, originator_version FROM pg_temp.dead_letters"
+            ).fetchall()
+        }
+
+    def take_out(self) -> "SliceCounts":
+        """Return the counts and the proofs, as another connection can put them in."""
+        return SliceCounts(
+            {table: self._read(table) for table in _KEYS}, self.proofs(), frozenset(self.dead_streams())
+        )
+
+    def _read(self, table: LiteralString) -> bytes:
+        with self._cursor.copy(
+            sql.SQL("COPY (SELECT {} FROM pg_temp.{}) TO STDOUT (FORMAT BINARY)").format(
+                _columns(table), sql.Identifier(table)
+            )
+        ) as copy:
+            return b"".join(bytes(block) for block in copy)
+
+    def add(self) -> None:
+        """Add the counts to those of the store, and drop the temporary tables.
+
+        The caller holds the rows of the positions, so no projector writes the counts meanwhile.
+        """
+        proofs = self.proofs()
+        for table in (*_KEYS, _NEWEST):
+            merge = _merge_of(table)
+            self._cursor.execute(
+                sql.SQL("INSERT INTO {} SELECT {} FROM pg_temp.{}").format(
+                    sql.Identifier(merge.stage), _columns(table), sql.Identifier(table)
+                )
+            )
+            self._cursor.execute(sql.SQL("DROP TABLE pg_temp.{}").format(sql.Identifier(table)))
+            self._cursor.execute(merge.statement)
+        self._cursor.execute(
+            sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.dead_letters").format(
+                sql.Identifier(self._schema, "dead_letters"), columns=sql.SQL(DEAD_LETTERS.columns)
+            )
+        )
+        for table in _BOOKS:
+            self._cursor.execute(sql.SQL("DROP TABLE pg_temp.{}").format(sql.Identifier(table)))
+        self._cursor.execute(_ADD_PROOFS, _turned(proofs))
+
+
+class SliceCounts:
+    """The counts of a slice, apart from any connection.
+
+    Args:
+        tables: The rows of each table of counts, as COPY has them.
+        proofs: The proofs: projection, slice, events and digest.
+        dead_streams: The dead letters: projection, stream and version.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[LiteralString, bytes],
+        proofs: _Proofs,
+        dead_streams: frozenset[tuple[Any, ...]],
+    ) -> None:
+        self._tables = tables
+        self._proofs = proofs
+        self.dead_streams = dead_streams
+
+    def subtract(self, cursor: Cursor[Any], schema: str) -> None:
+        """Subtract the counts from those of a store, in the current transaction.
+
+        The caller holds the rows of the positions.
+
+        Raises:
+            ShardError: The store does not have these counts.
+        """
+        for table, rows in self._tables.items():
+            gone = f"gone_{table}"
+            cursor.execute(
+                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+                    sql.Identifier(gone), _columns(table), sql.Identifier(schema, table)
+                )
+            )
+            store = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(sql.Identifier(gone))
+            with cursor.copy(store) as copy:
+                copy.write(rows)
+            expected = cursor.rowcount
+            names = names_of(_merge_of(table).columns).split(", ")
+            keys, counts = names[: _KEYS[table]], names[_KEYS[table] :]
+            match = sql.SQL(" AND ").join(
+                sql.SQL(_SAME if (table, key) in _NULLABLE else "c.{0} = g.{0}").format(sql.Identifier(key))
+                for key in keys
+            )
+            where = {"table": sql.Identifier(schema, table), "gone": sql.Identifier(gone), "match": match}
+            cursor.execute(
+                sql.SQL("UPDATE {table} AS c SET {differences} FROM {gone} AS g WHERE {match}").format(
+                    differences=sql.SQL(", ").join(
+                        sql.SQL("{0} = c.{0} - g.{0}").format(sql.Identifier(count)) for count in counts
+                    ),
+                    **where,
+                )
+            )
+            updated = cursor.rowcount
+            signs = sql.SQL("least({})").format(sql.SQL(", ").join(map(_of_c, counts)))
+            below = cursor.execute(sql.SQL(_COUNT_BELOW).format(signs=signs, **where)).fetchone()
+            if updated != expected or below != (0,):
+                raise ShardError(
+                    f"the counts of the slice are not part of those in {table}: run `offerlog projections"
+                    " verify --contents`, and rebuild what differs"
+                )
+            cursor.execute(
+                sql.SQL("DELETE FROM {table} AS c USING {gone} AS g WHERE {match} AND {zero}").format(
+                    zero=sql.SQL(" AND ").join(sql.SQL("{} = 0").format(_of_c(count)) for count in counts),
+                    **where,
+                )
+            )
+        cursor.execute(_SUBTRACT_PROOFS, _turned(self._proofs))
+
+
+def _of_c(column: str) -> sql.Composed:
+    return sql.SQL("c.{}").format(sql.Identifier(column))
+
+
+def _merge_of(table: LiteralString) -> Merge:
+    """Return how the projector writes a table of counts."""
+    return next(
+        merge
+        for projection in PROJECTIONS
+        for merge in projection.merges
+        if f"INSERT INTO {table} " in merge.statement
+    )
+
+
+def _columns(table: LiteralString) -> sql.SQL:
+    return sql.SQL(names_of(_merge_of(table).columns))
+
+
+def _turned(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Turn rows into columns; four of them."""
+    found = [list(column) for column in zip(*rows, strict=True)]
+    return found or [[], [], [], []]
+
+
+def fold_apart(
+    connection: Connection[Any], schema: str, slice_range: SliceRange, on_events: Callable[[int], None]
+) -> SliceCounts:
+    """Return the counts of a slice of a store; nothing is changed there.
+
+    Args:
+        connection: In a transaction.
+        schema: The schema of the tables.
+        slice_range: The slice.
+        on_events: Called with the number of events so far.
+    """
+    folded = FoldedSlice(connection, schema, slice_range)
+    with connection.transaction(force_rollback=True):
+        folded.begin(aside=True)
+        folded.fold_all(on_events)
+        return folded.take_out()

@@ -1,0 +1,156 @@
+"""The last step of a move: the source deletes the rows of a slice that the target has taken."""
+
+import time
+from typing import Any, Final, LiteralString
+
+from psycopg import Cursor, sql
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.positions import SHARD_BITS
+from offerlog_application.ports.shards import ShardError
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.shards.move_steps import connected
+from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts, fold_apart
+from offerlog_infrastructure.postgres.shards.slice_range import (
+    BLOCKS,
+    DEAD_LETTERS,
+    EVENTS,
+    HOLDS,
+    NAMED_ACTIONS,
+    PROJECTED,
+    REFUSALS,
+    TOMBSTONES,
+    VISITORS,
+    SliceRange,
+)
+
+PASS_SECONDS: Final = 60.0
+"""Seconds to wait for the projections and the tree of the source to pass the last event of the slice."""
+
+_LOOK_SECONDS: Final = 0.02
+
+_LOCK_LEAVING: LiteralString = "SELECT target FROM leaving_slices WHERE slice = %s AND epoch = %s FOR UPDATE"
+_LOCK_POSITIONS: LiteralString = """
+    SELECT notification_id FROM offerlog_tracking ORDER BY application_name FOR UPDATE
+"""
+"""The row locks keep the projectors off the counts."""
+
+_SELECT_SEALED: LiteralString = "SELECT position FROM tree_progress"
+_SELECT_OWN: LiteralString = """
+    SELECT count(*), min(notification_id), max(notification_id),
+        sum(notification_id::numeric * notification_id)
+    FROM offerlog_events WHERE {} AND notification_id >> {} = {}
+"""
+_INSERT_MOVED: LiteralString = """
+    INSERT INTO moved_events (slice, target, epoch, events, first_position, last_position, digest)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+_DELETE_LEAVING: LiteralString = "DELETE FROM leaving_slices WHERE slice = %s"
+
+
+def leave(
+    store: OfferlogApplication, shard: int, slice_range: SliceRange, epoch: int, counts: SliceCounts | None
+) -> None:
+    """Delete the rows of a slice on the source, and subtract its counts; do nothing if that was done.
+
+    Waits until nobody there needs its events any more: the projections and the tree have passed them.
+
+    Args:
+        store: The source.
+        shard: Its number.
+        slice_range: The slice.
+        epoch: The epoch of the slice since the fence.
+        counts: The counts of the slice; None to fold them from its events.
+
+    Raises:
+        ShardError: Something there does not pass the events of the slice, or the counts do not fit.
+    """
+    schema = store.log.datastore.schema
+    until = time.monotonic() + PASS_SECONDS
+    with connected(store) as connection:
+        if counts is None:
+            with connection.transaction():
+                counts = fold_apart(connection, schema, slice_range, lambda _: None)
+        while True:
+            with connection.transaction():
+                cursor = connection.cursor(binary=True, row_factory=tuple_row)
+                late = _try_to_leave(cursor, schema, shard, (slice_range, epoch), counts)
+            if not late:
+                return
+            if time.monotonic() > until:
+                raise ShardError(
+                    f"slice {slice_range.number:x} is moved, and {late} of shard {shard} does not pass its"
+                    " last event, so its rows cannot be deleted there: see that a service runs, and run the"
+                    " same command again"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+
+def _try_to_leave(
+    cursor: Cursor[Any],
+    schema: str,
+    shard: int,
+    fenced: tuple[SliceRange, int],
+    counts: SliceCounts,
+) -> str:
+    """Delete the rows, unless something has not passed the events yet; returns what that is."""
+    slice_range, epoch = fenced
+    leaving: Any = cursor.execute(_LOCK_LEAVING, (slice_range.number, epoch)).fetchone()
+    if leaving is None:
+        return ""
+    positions = [position for (position,) in cursor.execute(_LOCK_POSITIONS).fetchall()]
+    sealed: Any = cursor.execute(_SELECT_SEALED).fetchone()
+    count, first, last, digest = _select_own(cursor, shard, slice_range)
+    if count and min(positions) < last:
+        return "a projection"
+    if count and sealed[0] < last:
+        return "the tree over the log"
+    _check_dead_letters(cursor, shard, slice_range, counts)
+    counts.subtract(cursor, schema)
+    for table in (
+        EVENTS,
+        VISITORS,
+        TOMBSTONES,
+        HOLDS,
+        BLOCKS,
+        NAMED_ACTIONS,
+        REFUSALS,
+        DEAD_LETTERS,
+        *PROJECTED,
+    ):
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE {}").format(
+                sql.Identifier(schema, table.name), slice_range.rows_of(table)
+            )
+        )
+    if count:
+        cursor.execute(_INSERT_MOVED, (slice_range.number, leaving[0], epoch, count, first, last, digest))
+    cursor.execute(_DELETE_LEAVING, (slice_range.number,))
+    return ""
+
+
+def _select_own(cursor: Cursor[Any], shard: int, slice_range: SliceRange) -> tuple[Any, ...]:
+    row: Any = cursor.execute(
+        sql.SQL(_SELECT_OWN).format(slice_range.rows_of(EVENTS), sql.Literal(SHARD_BITS), sql.Literal(shard))
+    ).fetchone()
+    return tuple(row)
+
+
+def _check_dead_letters(
+    cursor: Cursor[Any], shard: int, slice_range: SliceRange, counts: SliceCounts
+) -> None:
+    """Check that the same events wait as where the counts were folded.
+
+    Raises:
+        ShardError: Others wait.
+    """
+    found = cursor.execute(
+        sql.SQL("SELECT view, originator_id, originator_version FROM dead_letters WHERE {}").format(
+            slice_range.rows_of(DEAD_LETTERS)
+        )
+    ).fetchall()
+    if {*found} != counts.dead_streams:
+        raise ShardError(
+            f"the slice is moved, and other visitor-offers of it wait as dead letters on shard {shard} than"
+            " on the target: run `offerlog projections dead-letters --retry`, and the same command again"
+        )

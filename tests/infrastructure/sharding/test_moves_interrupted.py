@@ -1,0 +1,258 @@
+"""A mover that is killed at any step: the slice is on one shard, and the next mover goes on or undoes it."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from offerlog import Offerlog, ReportQuery
+from offerlog.testing import SettableClock
+from offerlog_application.ports.shards import ShardError, ShardUnavailableError, SliceInMotionError
+from offerlog_application.sharding import in_motion
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.postgres.shards import move_steps
+from support.installations import (
+    Stores,
+    compare_answers,
+    make_stores,
+    move_slice,
+    undo_move,
+    visitors_of_slice,
+)
+from support.journeys import DAY, an_id, journeys, signal
+from support.killed_mover import BEFORE, STEPS
+from support.recount import rows, until
+
+_VISITORS: Final = 42
+_MANY: Final = 1_000
+"""Among so many visitors are some of each slice."""
+
+_TESTS: Final = Path(__file__).parents[2]
+_NUMBER: Final = 3
+"""The slice that moves."""
+
+_UNOWNED: Final = ("fence", "wait", "rest", "all but the commit")
+"""Killed behind these, the slice has no owner."""
+
+
+@pytest.fixture
+def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 7, and a shard with the others."""
+    with make_stores(make_dsn, "8-f") as stores:
+        yield stores
+
+
+@pytest.fixture
+def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
+    """The service over all of them, and one over a single store, at the same time."""
+    clock = SettableClock(DAY + timedelta(days=1))
+    with (
+        stores.open(clock=clock) as sharded,
+        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
+    ):
+        for one in (sharded, single):
+            one.wait(one.record(journeys(_VISITORS)).position)
+        yield sharded, single
+
+
+def _kill(stores: Stores, step: str, target: int) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-m", "support.killed_mover", stores.dsns[0], str(_NUMBER), str(target), step],
+        cwd=_TESTS,
+        check=False,
+        capture_output=True,
+        timeout=120,
+    )
+    assert killed.returncode == -SIGKILL, killed.stderr.decode()
+
+
+def _owner(stores: Stores) -> list[int]:
+    return [
+        number
+        for number, address in enumerate(stores.dsns)
+        if rows(address, "SELECT is_owned FROM slices WHERE slice = %s", _NUMBER) == [(True,)]
+    ]
+
+
+def _stands_still(address: str) -> bool:
+    asked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE %s AND datname = current_database()"
+    return rows(address, asked, "%COPY%") != []
+
+
+def test_each_step_may_be_the_last(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Late signals come in between, and repeats; the next command goes on, or undoes."""
+    sharded, single = services
+    monkeypatch.setattr("offerlog_application.sharding.divided_writer.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("offerlog_application.sharding.router.PATIENCE_SECONDS", 0.3)
+    target = 1
+    moving = [int(one.removeprefix("visitor-")) for one in visitors_of_slice(sharded, _NUMBER, _MANY)[:3]]
+    visitors = [*range(0, _VISITORS, 12), *moving]
+    for n, step in enumerate({**STEPS, **BEFORE}):
+        # when
+        _kill(stores, step, target)
+        # then there is one owner, or none
+        late = [
+            signal(state, visitor=visitor, action=10 + n, actionMapId=an_id("map", visitor % 3))
+            for visitor in visitors
+            for state in ("offered", "rejected")
+        ]
+        if step in _UNOWNED:
+            assert _owner(stores) == []
+            with pytest.raises(SliceInMotionError, match="slice 3 is on its way"):
+                sharded.record([signal("offered", visitor=moving[0], action=10 + n)])
+            # and reports are whole, as the former owner has all of it
+            assert sharded.report(ReportQuery("default")) == single.report(ReportQuery("default"))
+            if n % 2:
+                assert undo_move(stores, _NUMBER) == 1 - target
+        else:
+            assert len(_owner(stores)) == 1
+            outcomes = [one.record(late).outcomes for one in services]
+            assert outcomes[0] == outcomes[1]
+        # and the next command goes on
+        move_slice(stores, _NUMBER, target)
+        assert _owner(stores) == [target]
+        for one in services:
+            one.wait(one.record(late).position or 0)
+        compare_answers(sharded, single, _VISITORS)
+        assert rows(stores.dsns[0], "SELECT * FROM slice_moves") == []
+        for address in stores.dsns:
+            assert rows(address, "SELECT * FROM leaving_slices") == []
+        target = 1 - target
+    assert [proof.differences for proof in sharded.verify()] == [()] * 6
+
+
+def test_a_slice_that_was_only_copied_can_be_undone(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """And the mover that stood still cannot take it any more."""
+    sharded, single = services
+    began, goes_on = threading.Event(), threading.Event()
+    fence = move_steps.fence
+
+    def stand_still(*args: Any) -> bool:
+        began.set()
+        assert goes_on.wait(60)
+        return fence(*args)
+
+    errors: list[BaseException] = []
+
+    def move() -> None:
+        try:
+            move_slice(stores, _NUMBER, 1)
+        except ShardError as error:
+            errors.append(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(move_steps, "fence", stand_still)
+        mover = threading.Thread(target=move)
+        mover.start()
+        assert began.wait(60)
+        # when
+        assert undo_move(stores, _NUMBER) == 0
+        goes_on.set()
+        mover.join(60)
+    # then
+    assert "undone meanwhile" in str(errors[0])
+    assert _owner(stores) == [0]
+    compare_answers(sharded, single, _VISITORS)
+    move_slice(stores, _NUMBER, 1)
+    compare_answers(sharded, single, _VISITORS)
+
+
+def test_a_writer_of_the_former_owner_is_waited_for(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """It stands between its look at the epoch and its commit; what it records moves along."""
+    sharded, single = services
+    gate = 4711
+    with psycopg.connect(stores.dsns[0], options="-c search_path=offerlog", autocommit=True) as held:
+        held.execute("SELECT pg_advisory_lock(%s)", (gate,))
+        held.execute(
+            f"""
+            CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                WHILE NOT pg_try_advisory_xact_lock_shared({gate}) LOOP PERFORM pg_sleep(0.01); END LOOP;
+                RETURN NULL;
+            END $$;
+            CREATE CONSTRAINT TRIGGER stand_still AFTER INSERT ON offerlog_events
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stand_still()
+            """.encode()
+        )
+        visitor = visitors_of_slice(sharded, _NUMBER, _MANY)[0].removeprefix("visitor-")
+        late = [signal("offered", visitor=visitor, action=50)]
+        outcomes: list[object] = []
+        writer = threading.Thread(target=lambda: outcomes.append(sharded.record(late).outcomes))
+        writer.start()
+        until(lambda: _stands_still(stores.dsns[0]))
+        mover = threading.Thread(target=lambda: move_slice(stores, _NUMBER, 1))
+        mover.start()
+        # when the slice is fenced, and the writer still stands there
+        until(lambda: rows(stores.dsns[0], "SELECT 1 FROM leaving_slices") != [])
+        mover.join(0.5)
+        assert mover.is_alive()
+        assert _owner(stores) == []
+        held.execute("SELECT pg_advisory_unlock(%s)", (gate,))
+        writer.join(60)
+        mover.join(60)
+    # then
+    assert _owner(stores) == [1]
+    assert outcomes == [single.record(late).outcomes]
+    assert sharded.record(late).outcomes == single.record(late).outcomes
+    for one in services:
+        one.catch_up()
+    compare_answers(sharded, single, _VISITORS)
+
+
+def test_a_target_that_goes_away_during_the_rest_leaves_the_slice_where_it_was_or_is_found(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """The error says what to do, and the same command goes on afterwards."""
+    sharded, single = services
+    finish = move_steps.take
+
+    def go_away(*args: Any) -> bool:
+        stores.proxy.go_away()
+        return finish(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(move_steps, "take", go_away)
+        with pytest.raises(ShardError, match="run the same command again"):
+            move_slice(stores, _NUMBER, 1)
+    stores.proxy.come_back()
+    move_slice(stores, _NUMBER, 1)
+    until(lambda: _is_whole(sharded), 60)
+    compare_answers(sharded, single, _VISITORS)
+
+
+def _is_whole(service: ShardedOfferlog) -> bool:
+    try:
+        service.report(ReportQuery("default"))
+    except ShardUnavailableError:
+        return False
+    return True
+
+
+def test_in_motion_is_what_is_not_held_once() -> None:
+    """Neither a slice of nobody nor one of two shards adds up."""
+    from offerlog_application.ports.shards import HeldSlices  # noqa: PLC0415 - of this test alone
+
+    def holding(*slices: int, leaving: tuple[int, ...] = ()) -> HeldSlices:
+        return HeldSlices(frozenset(slices), frozenset(leaving), (1,) * 16)
+
+    everything = range(16)
+    assert in_motion.find_in_motion([holding(*everything)]) == []
+    assert in_motion.find_in_motion([holding(*range(15)), holding()]) == [15]
+    assert in_motion.find_in_motion([holding(*range(15), leaving=(15,)), holding()]) == []
+    assert in_motion.find_in_motion([holding(*range(15), leaving=(15,)), holding(15)]) == [15]
+    changed = holding(*everything)._replace(epochs=(1, 3) + (1,) * 14)
+    assert in_motion.find_changed([holding(*everything)], [changed]) == [1]
