@@ -274,7 +274,7 @@ class AsyncOfferlog(AsyncRights):
 
     def events(
         self,
-        after: int = 0,
+        after: LogPosition = 0,
         *,
         types: Collection[str] = (),
         action_maps: Collection[str] = (),

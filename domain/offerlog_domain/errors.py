@@ -10,7 +10,8 @@ class OfferlogError(Exception):
         |- ArgumentError                                 offerlog_domain.errors
         |  |- ArgumentTypeError                          offerlog_domain.errors
         |  |- UnknownVisitorError                        offerlog_application.ports.read_models
-        |  `- PositionAheadError                         offerlog_application.ports.event_source
+        |  `- UnknownPositionError                       offerlog_application.ports.positions
+        |     `- PositionAheadError                      offerlog_application.ports.event_source
         |- MalformedSignalError, UntrackedEventError     offerlog_domain.signals
         |- ProofError, NoteError                         offerlog_domain.transparency.errors
         |  `- SignatureError                             offerlog_domain.transparency.errors

@@ -196,6 +196,7 @@ __all__ = [
     "TreeProgress",
     "UnknownActionMapError",
     "UnknownKeyError",
+    "UnknownPositionError",
     "UnknownProjectionError",
     "UnknownSubscriptionError",
     "UnknownVisitorError",

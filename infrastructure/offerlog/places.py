@@ -48,7 +48,7 @@ MODULES: Final = {
     ),
     "offerlog_application.ports.write_fence": ("FenceTimeoutError",),
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
-    "offerlog_application.ports.positions": ("PositionVector",),
+    "offerlog_application.ports.positions": ("PositionVector", "UnknownPositionError"),
     "offerlog_application.ports.shards": (
         "NotOverShardsError",
         "PartlyRecordedError",

@@ -53,6 +53,7 @@ from offerlog_application.ports.offer_reads import StepTimes as StepTimes
 from offerlog_application.ports.organizations import OrganizationNameError as OrganizationNameError
 from offerlog_application.ports.performance_counts import ReportQuery as ReportQuery
 from offerlog_application.ports.positions import PositionVector as PositionVector
+from offerlog_application.ports.positions import UnknownPositionError as UnknownPositionError
 from offerlog_application.ports.projections import UnknownProjectionError as UnknownProjectionError
 from offerlog_application.ports.read_models import DeadLetter as DeadLetter
 from offerlog_application.ports.read_models import Freshness as Freshness

@@ -19,8 +19,10 @@ from offerlog import (
     describe_event,
 )
 from offerlog.testing import SettableClock
+from offerlog_application.feed.reading_feed import FeedPage
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.event_source import LogPage
+from offerlog_application.ports.positions import LogPosition, only_position
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, journeys, signal
 
@@ -52,12 +54,13 @@ def names(events: list[FeedEvent]) -> list[str]:
 def test_events_come_once_in_order_and_a_page_says_how_far_the_log_was_read(service: Offerlog) -> None:
     """Also where nothing matches: so a reader that filters knows that it is not behind."""
     # given
-    assert service.feed.page() == ([], 0, True)
+    assert service.feed.page() == FeedPage([], 0, is_end=True)
     fill(service)
     # when
     everything = [*service.events()]
     found: list[FeedEvent] = []
-    position, pages = 0, 0
+    position: LogPosition = 0
+    pages = 0
     while not (page := service.feed.page(position, limit=4)).is_end or page.events:
         found, position, pages = [*found, *page.events], page.position, pages + 1
     # then
@@ -66,8 +69,8 @@ def test_events_come_once_in_order_and_a_page_says_how_far_the_log_was_read(serv
     assert pages == 2
     assert [one.position for one in found] == sorted({one.position for one in found})
     nothing = service.feed.page(wanted=FeedFilter.parse(["timedout"]))
-    assert nothing == ([], position, True)
-    assert position > found[-1].position
+    assert nothing == FeedPage([], position, is_end=True)
+    assert only_position(position) > found[-1].position
     assert [one.name for one in service.events(organization="another")] == ["offered"]
     assert [*service.events(found[3].position)] == found[4:]
 
@@ -175,8 +178,8 @@ def test_positions_that_cannot_be_are_refused_and_a_closed_service_ends_its_read
 ) -> None:
     """A position beyond the end is of another log, or the log lost its end."""
     service.record(journeys(3))
-    last = service.feed.page().position
-    assert service.feed.page(last) == ([], last, True)
+    last = only_position(service.feed.page().position)
+    assert service.feed.page(last) == FeedPage([], last, is_end=True)
     assert service.feed.end() == last
     with pytest.raises(PositionAheadError, match="lies beyond the end of the log"):
         next(service.events(last + 1_000))
@@ -205,7 +208,7 @@ def test_a_subscription_keeps_a_cursor_and_tells_its_lag(service: Offerlog) -> N
     """It is made by its first acknowledgement, never moves back, and lags by what the log has behind it."""
     # given
     fill(service)
-    last = service.feed.page().position
+    last = only_position(service.feed.page().position)
     # when
     made = service.subscriptions.acknowledge("warehouse", 2)
     moved = service.subscriptions.acknowledge("warehouse", 5)

@@ -7,6 +7,7 @@ from offerlog_application.feed.reading_feed import EventFeed
 from offerlog_application.feed.subscriptions import Subscriptions
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_source import EventSource
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.subscriptions import SubscriptionStore
 
 
@@ -26,7 +27,7 @@ class FeedAccess:
 
     def events(
         self,
-        after: int = 0,
+        after: LogPosition = 0,
         *,
         types: Collection[str] = (),
         action_maps: Collection[str] = (),
@@ -36,11 +37,11 @@ class FeedAccess:
     ) -> Generator[FeedEvent]:
         """Stream the events after a position, in order, up to the end of the log. Holds one page at a time.
 
-        To go on later, call again with the position of the last event; `feed.page` and `feed.follow` give
+        To go on later, call again with the `cursor` of the last event; `feed.page` and `feed.follow` give
         positions that also count the events which do not match.
 
         Args:
-            after: Position of an event, as the event has it; 0 for the beginning of the log.
+            after: Cursor of an event, as the event has it; 0 for the beginning of the log.
             types: Types or names of kinds, such as `offered`; empty for all. The erasure of a visitor comes
                 in any case.
             action_maps: Ids of action maps; empty for all.
@@ -51,6 +52,7 @@ class FeedAccess:
         Raises:
             ArgumentError: An unknown type or media type; from the first step, a position without an event.
             MalformedSignalError: A text is not the id of an action map.
+            ShardUnavailableError: One of several servers cannot be reached; what came before is not all.
         """
         return self.feed.events(
             after,

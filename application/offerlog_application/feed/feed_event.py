@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.event_fields import Event, PrivateFields, SignalEvent
 from offerlog_domain.identity import VisitorKey
 
@@ -33,6 +34,7 @@ class FeedEvent:
         event: The public fields; None for a damaged event.
         identity: The visitor; None unless it was asked for, and for a visitor who has been erased.
         private: The fields that identify somebody; None in the same cases.
+        vector: The positions of several servers up to this event, as it came; None where there is one server.
     """
 
     position: int
@@ -43,6 +45,12 @@ class FeedEvent:
     event: Event | None
     identity: VisitorKey | None = None
     private: PrivateFields | None = None
+    vector: LogPosition | None = None
+
+    @property
+    def cursor(self) -> LogPosition:
+        """The position from which to read on behind this event. Over several servers, it is a vector."""
+        return self.position if self.vector is None else self.vector
 
     @property
     def type(self) -> str:

@@ -10,7 +10,8 @@ from offerlog_application.feed.kinds import KINDS
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.event_source import SETTLING_SECONDS, EventSource, LogRow
 from offerlog_application.ports.organizations import OrganizationScope
-from offerlog_domain.errors import ArgumentError
+from offerlog_application.ports.positions import LogPosition, only_position, shard_of_position, split_position
+from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.uuids import format_uuid
 
 FEED_PAGE: Final = 500
@@ -37,11 +38,14 @@ class FeedPage(NamedTuple):
         position: The log was read up to this position. Read on from here: it may lie beyond the last event,
             where the events in between belong to others or do not match.
         is_end: True if there was nothing more to read.
+        waits_for: Errors of servers whose events are missing for now. They come behind `position`, once those
+            servers answer; such a page is not the end.
     """
 
     events: Sequence[FeedEvent]
-    position: int
+    position: LogPosition
     is_end: bool
+    waits_for: Sequence[OfferlogError] = ()
 
 
 FeedReader = tuple[str, int, FeedFilter]
@@ -52,7 +56,21 @@ class FeedNews(NamedTuple):
     """The organizations, or the readers, that a piece of the log is about.
 
     Attributes:
-        newest: Position of the newest event of each organization, or for each reader, in the piece.
+        newest: Position of the newest event of each organization in the piece; of several servers by shard.
+        position: The log was read up to this position.
+        is_end: True if there was nothing more to read.
+    """
+
+    newest: Mapping[str, Mapping[int, int]]
+    position: LogPosition
+    is_end: bool
+
+
+class ReaderNews(NamedTuple):
+    """The readers for which there is an event in a piece of the log of one server.
+
+    Attributes:
+        newest: Position of the newest event for each reader in the piece.
         position: The log was read up to this position.
         is_end: True if there was nothing more to read.
     """
@@ -79,7 +97,7 @@ class EventFeed(OrganizationScope):
 
     def page(
         self,
-        after: int = 0,
+        after: LogPosition = 0,
         *,
         wanted: FeedFilter = EVERYTHING,
         limit: int = FEED_PAGE,
@@ -88,6 +106,10 @@ class EventFeed(OrganizationScope):
         settling_seconds: float = SETTLING_SECONDS,
     ) -> FeedPage:
         """Return the events after a position.
+
+        Over several servers, events come in the order of each server's log, and merged by the time of their
+        recording as far as that allows. While a server cannot be reached, those of the others come, and the
+        page says for which server it waits. There is no end without all of them.
 
         A page may have no event and still not be the end: its position is further on.
 
@@ -102,10 +124,34 @@ class EventFeed(OrganizationScope):
         Raises:
             ArgumentError: A limit that is too small or too large, or a position that no event has had yet.
             UnreadableEventError: The next event is of a kind that this build does not know.
-            StoreUnavailableError: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached; of several, one,
+                and the others have nothing more.
             ClosedError: The service has been closed.
         """
-        if after < 0:
+        page = self._read(
+            after,
+            wanted,
+            limit,
+            organization=organization,
+            identified=identified,
+            settling_seconds=settling_seconds,
+        )
+        if page.waits_for and page.position == after:
+            raise page.waits_for[0]
+        return page
+
+    def _read(
+        self,
+        after: LogPosition,
+        wanted: FeedFilter,
+        limit: int,
+        *,
+        organization: str | None,
+        identified: bool,
+        settling_seconds: float,
+    ) -> FeedPage:
+        """Return a page, also one without anything where a server cannot be reached; see `page`."""
+        if min(split_position(after)) < 0:
             raise ArgumentError("after", f"after: {after} is not a position: give 0 or more")
         if not 0 < limit <= MOST_EVENTS:
             raise ArgumentError("limit", f"limit: give 1 to {MOST_EVENTS:,} events, not {limit}")
@@ -124,15 +170,16 @@ class EventFeed(OrganizationScope):
                 if (event := _admit(row, name, wanted)) is not None:
                     events.append(event)
                     if len(events) == limit:
-                        return FeedPage(events, row.position, found.is_end and row is found.rows[-1])
+                        is_end = found.is_end and row is found.rows[-1]
+                        return FeedPage(events, row.cursor, is_end, found.waits_for)
             position = found.position
             if len(found.rows) < size:  # the end, or an event that cannot be read: next time
-                return FeedPage(events, position, found.is_end)
+                return FeedPage(events, position, found.is_end, found.waits_for)
             left -= size
             size = min(4 * size, _SCANNED_AT_ONCE, left)  # few match: read more at once
         return FeedPage(events, position, is_end=False)
 
-    def end(self) -> int:
+    def end(self) -> LogPosition:
         """Return the position of the last event that can be read now: to follow new events alone.
 
         Raises:
@@ -141,22 +188,28 @@ class EventFeed(OrganizationScope):
         """
         return self._source.find_end()
 
-    def news(self, after: int) -> FeedNews:
+    def news(self, after: LogPosition) -> FeedNews:
         """Return of which organizations the events after a position are; of some thousand events at most.
 
         Raises:
             UnreadableEventError: The next event is of a kind that this build does not know.
-            StoreUnavailableError: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached; of several, one of them.
             ClosedError: The service has been closed.
         """
         found = self._source.read_page(after, MOST_EVENTS, settling_seconds=0.0)
-        newest = {row.organization: row.position for row in found.rows if row.organization is not None}
+        if found.waits_for:
+            raise found.waits_for[0]
+        newest: dict[str, dict[int, int]] = {}
+        for row in found.rows:
+            if row.organization is not None:
+                newest.setdefault(row.organization, {})[shard_of_position(row.position)] = row.position
         return FeedNews(newest, found.position, found.is_end)
 
-    def news_for(self, readers: Mapping[str, FeedReader], after: int) -> FeedNews:
+    def news_for(self, readers: Mapping[str, FeedReader], after: int) -> ReaderNews:
         """Return for which readers there is an event after a position; of some thousand events at most.
 
-        One read of the log serves all readers.
+        For the log of one server: each of several sends its own events to webhooks. One read of
+        the log serves all readers.
 
         Args:
             readers: The readers by name.
@@ -179,11 +232,11 @@ class EventFeed(OrganizationScope):
                 if row.position > read_to and (row.event is None or wanted.admits(row.event)):
                     newest[name] = row.position
                     del others[name]
-        return FeedNews(newest, found.position, found.is_end)
+        return ReaderNews(newest, only_position(found.position), found.is_end)
 
     def events(
         self,
-        after: int = 0,
+        after: LogPosition = 0,
         *,
         types: Collection[str] = (),
         action_maps: Collection[str] = (),
@@ -194,14 +247,14 @@ class EventFeed(OrganizationScope):
         """Stream the events after a position, page by page; see `FeedAccess.events`."""
         wanted = FeedFilter.parse(types, action_maps, media_type)
 
-        def read(position: int) -> FeedPage:
+        def read(position: LogPosition) -> FeedPage:
             return self.page(position, wanted=wanted, organization=organization, identified=identified)
 
         return _stream(after, read)
 
     def follow(
         self,
-        after: int = 0,
+        after: LogPosition = 0,
         *,
         wanted: FeedFilter = EVERYTHING,
         organization: str | None = None,
@@ -209,24 +262,27 @@ class EventFeed(OrganizationScope):
     ) -> Generator[FeedPage]:
         """Stream the pages after a position, and wait for new events at the end, until the service is closed.
 
-        Waits in the calling thread. A page without events says that the log was read further.
+        Waits in the calling thread. A page without events says that the log was read further, or that it
+        waits for another server than before.
 
         Raises:
             ClosedError: The service has been closed.
         """
-        position = after
+        position, waits_for = after, ""
         while True:
-            page = self.page(
+            page = self._read(
                 position,
-                wanted=wanted,
+                wanted,
+                FEED_PAGE,
                 organization=organization,
                 identified=identified,
                 settling_seconds=0.0,
             )
-            if page.position > position:
+            is_further, now_waits_for = page.position != position, "; ".join(map(str, page.waits_for))
+            if is_further or now_waits_for != waits_for:
                 yield page
-                position = page.position
-            if page.is_end:
+                position, waits_for = page.position, now_waits_for
+            if page.is_end or not is_further:
                 self._closing.wait(_LOOK_SECONDS)
 
     def close(self) -> None:
@@ -235,7 +291,7 @@ class EventFeed(OrganizationScope):
         self._source.close()
 
 
-def _stream(after: int, read: Callable[[int], FeedPage]) -> Generator[FeedEvent]:
+def _stream(after: LogPosition, read: Callable[[LogPosition], FeedPage]) -> Generator[FeedEvent]:
     """Yield the events of all pages after a position."""
     page = read(after)
     yield from page.events
@@ -257,4 +313,5 @@ def _admit(row: LogRow, organization: str, wanted: FeedFilter) -> FeedEvent | No
         row.event,
         row.visitor,
         row.private,
+        row.vector,
     )

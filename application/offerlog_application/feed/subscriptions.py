@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import OrganizationScope
+from offerlog_application.ports.positions import LogPosition, split_position
 from offerlog_application.ports.subscriptions import (
     Subscription,
     SubscriptionStore,
@@ -29,7 +30,9 @@ class Subscriptions(OrganizationScope):
         self._store = store
         self._clock = clock
 
-    def acknowledge(self, name: str, position: int = 0, *, organization: str | None = None) -> Subscription:
+    def acknowledge(
+        self, name: str, position: LogPosition = 0, *, organization: str | None = None
+    ) -> Subscription:
         """Move a subscription to a position, and return it. A subscription that is not there is made.
 
         It never moves back: a lower position than its own changes nothing. To read events again, delete it.
@@ -43,7 +46,7 @@ class Subscriptions(OrganizationScope):
             ArgumentError: A wrong name, a negative position, or one that no event has had yet.
             SubscriptionLimitError: It is a new one, and the organization has too many.
         """
-        if position < 0:
+        if min(split_position(position)) < 0:
             raise ArgumentError("position", f"position: {position} is not a position: give 0 or more")
         scope = self._of(organization)
         self._store.put(scope, check_subscription_name(name), position, self._clock.now())

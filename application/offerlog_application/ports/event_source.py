@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from offerlog_domain.errors import ArgumentError
+from offerlog_application.ports.positions import LogPosition, UnknownPositionError
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, PrivateFields
 from offerlog_domain.identity import VisitorKey
 
@@ -12,7 +13,7 @@ SETTLING_SECONDS: Final = 1.0
 """Seconds that a read waits for writers who are about to commit, unless its caller says otherwise."""
 
 
-class PositionAheadError(ArgumentError):
+class PositionAheadError(UnknownPositionError):
     """A position lies beyond the end of the log, so it is of another log, or the log has lost its end.
 
     Attributes:
@@ -22,7 +23,6 @@ class PositionAheadError(ArgumentError):
 
     def __init__(self, position: int, end: int) -> None:
         super().__init__(
-            "after",
             f"after: {position} lies beyond the end of the log, {end}: it is of another log, or the log was"
             " restored from a backup; begin anew, or at a position that you trust",
         )
@@ -41,6 +41,7 @@ class LogRow(NamedTuple):
         event: The public fields; None for a damaged event.
         visitor: The visitor's identity, where it was asked for and the visitor is known.
         private: The fields that identify somebody, where they were asked for and can be opened.
+        vector: The positions of several servers up to this event, as a page has it; None where there is one.
     """
 
     position: int
@@ -50,6 +51,12 @@ class LogRow(NamedTuple):
     event: Event | None
     visitor: VisitorKey | None = None
     private: PrivateFields | None = None
+    vector: LogPosition | None = None
+
+    @property
+    def cursor(self) -> LogPosition:
+        """The position from which to read on behind this event."""
+        return self.position if self.vector is None else self.vector
 
 
 class LogPage(NamedTuple):
@@ -59,11 +66,14 @@ class LogPage(NamedTuple):
         rows: The events of all organizations, by position.
         position: Position of the last of them; without any, the position before the page.
         is_end: True if no further event could be read when the page was.
+        waits_for: Errors of servers whose events are missing for now. They follow behind `position`, once
+            those servers answer; such a page is not the end.
     """
 
     rows: Sequence[LogRow]
-    position: int
+    position: LogPosition
     is_end: bool
+    waits_for: Sequence[OfferlogError] = ()
 
 
 class EventSource(Protocol):
@@ -74,7 +84,7 @@ class EventSource(Protocol):
 
     def read_page(
         self,
-        after: int,
+        after: LogPosition,
         limit: int,
         *,
         identify: str | None = None,
@@ -98,7 +108,7 @@ class EventSource(Protocol):
             ClosedError: The service has been closed.
         """
 
-    def find_end(self) -> int:
+    def find_end(self) -> LogPosition:
         """Return the position of the last event that can be read now; 0 if there is none.
 
         Waits as `read_page` does, so nothing that was committed before the call lies beyond it.

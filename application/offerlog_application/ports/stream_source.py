@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from offerlog_application.ports.event_source import LogRow
+from offerlog_application.ports.positions import LogPosition
 
 
 class StreamPlace(NamedTuple):
@@ -27,7 +28,7 @@ class StreamSource(Protocol):
     """The lifecycle events of the log, one stream after the other; thread-safe."""
 
     def read_streams(
-        self, behind: StreamPlace, as_of: int, limit: int, *, identify: str | None = None
+        self, behind: StreamPlace, as_of: LogPosition, limit: int, *, identify: str | None = None
     ) -> Sequence[LogRow]:
         """Return the next lifecycle events, ordered by stream and version.
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from offerlog_application.ports.organizations import NAME_PATTERN, NAME_RULE
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.errors import ArgumentError, OfferlogError
 
 MOST_SUBSCRIPTIONS: Final = 100
@@ -33,7 +34,7 @@ class Subscription:
 
     organization: str
     name: str
-    position: int
+    position: LogPosition
     created_at: datetime
     moved_at: datetime | None
     lag_events: int
@@ -78,7 +79,7 @@ class SubscriptionStore(Protocol):
     Each method raises `StoreUnavailableError` if the store cannot be reached.
     """
 
-    def put(self, organization: str, name: str, position: int, now: datetime) -> None:
+    def put(self, organization: str, name: str, position: LogPosition, now: datetime) -> None:
         """Make a subscription at a position, or move it there; a lower position than its own changes nothing.
 
         Raises:

@@ -6,6 +6,7 @@ from typing import Final
 
 from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.ports.event_source import LogRow
+from offerlog_application.ports.positions import LogPosition, is_up_to
 from offerlog_application.reading.tables import Column, ColumnKind, Row
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent
 from offerlog_domain.lifecycle import LIFECYCLES, State
@@ -64,7 +65,7 @@ class ActionFold:
         self,
         organization: str,
         wanted: FeedFilter,
-        after: int,
+        after: LogPosition,
         spans: Callable[[datetime], bool],
         *,
         is_identified: bool,
@@ -97,7 +98,9 @@ class ActionFold:
             return []
         newest, first = events[-1][0], events[0][1]
         is_wanted = (
-            newest.position > self._after and self._wanted.admits(first) and self._spans(first.offered_at)
+            not is_up_to(newest.position, self._after)
+            and self._wanted.admits(first)
+            and self._spans(first.offered_at)
         )
         return [self._make_row(events)] if is_wanted else []
 

@@ -10,6 +10,13 @@ from offerlog_application.feed.reading_feed import MOST_EVENTS, EventFeed
 from offerlog_application.ports.event_source import EventSource
 from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import (
+    LogPosition,
+    count_all_positions,
+    is_up_to,
+    only_position,
+    split_position,
+)
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.replays import Replays
 from offerlog_application.ports.stream_source import BEFORE_ALL_STREAMS, StreamPlace, StreamSource
@@ -38,8 +45,8 @@ class ExportRequest:
         media_type: Only offers of this media type, a key of `LIFECYCLES`; None for all.
     """
 
-    after: int = 0
-    as_of: int | None = None
+    after: LogPosition = 0
+    as_of: LogPosition | None = None
     start: datetime | None = None
     end: datetime | None = None
     action_maps: Sequence[str] = ()
@@ -78,7 +85,7 @@ class Export(NamedTuple):
     """
 
     columns: Sequence[Column]
-    as_of: int
+    as_of: LogPosition
     total: int
     batches: Iterator[ExportBatch]
 
@@ -121,9 +128,8 @@ class Exports(OrganizationScope):
         as_of = self._find_end(request.as_of, request.after)
         wanted = FeedFilter.parse((), request.action_maps, request.media_type)
         batches = self._read_events(request, wanted, as_of, self._of(organization))
-        return Export(
-            event_columns(is_identified=request.is_identified), as_of, as_of - request.after, batches
-        )
+        total = count_all_positions(request.after, as_of)
+        return Export(event_columns(is_identified=request.is_identified), as_of, total, batches)
 
     def actions(self, request: ExportRequest, organization: str | None = None) -> Export:
         """Return the actions, a row each, with the times of their steps; in the order of their streams.
@@ -136,7 +142,8 @@ class Exports(OrganizationScope):
         as_of = self._find_end(request.as_of, request.after)
         wanted = FeedFilter.parse((), request.action_maps, request.media_type)
         batches = self._read_actions(request, wanted, as_of, self._of(organization))
-        return Export(action_columns(is_identified=request.is_identified), as_of, as_of, batches)
+        total = count_all_positions(0, as_of)
+        return Export(action_columns(is_identified=request.is_identified), as_of, total, batches)
 
     def report_as_of(
         self, query: ReportQuery, as_of: int, on_progress: Callable[[RebuildProgress], None] = lambda _: None
@@ -158,28 +165,30 @@ class Exports(OrganizationScope):
             SchemaNotMadeError: The database's user may not make a schema.
             StoreUnavailableError: The store cannot be reached.
         """
-        position = self._replays.settle(self._find_end(as_of))
+        position = self._replays.settle(only_position(self._find_end(as_of)))
         with self._replays.replay(position, on_progress) as replayed:
             made = report(query, replayed.performance, UNLIMITED)
         missing = sum(one.short_by for one in replayed.proofs if one.projection == "performance")
         return replace(made, short_by=missing), position
 
-    def _find_end(self, wanted: int | None, after: int = 0) -> int:
+    def _find_end(self, wanted: LogPosition | None, after: LogPosition = 0) -> LogPosition:
         last = self._source.find_end()
         as_of = last if wanted is None else wanted
         for name, position in (("as_of", as_of), ("after", after)):
-            if not 0 <= position <= last:
+            if min(split_position(position)) < 0 or not is_up_to(position, last):
+                shown = [f"{one:,}" if isinstance(one, int) else one for one in (position, last)]
                 raise ArgumentError(
-                    name, f"{name}: {position:,} is not a position of the log: it ends at {last:,}"
+                    name, f"{name}: {shown[0]} is not a position of the log: it ends at {shown[1]}"
                 )
         return as_of
 
     def _read_events(
-        self, request: ExportRequest, wanted: FeedFilter, as_of: int, organization: str
+        self, request: ExportRequest, wanted: FeedFilter, as_of: LogPosition, organization: str
     ) -> Iterator[ExportBatch]:
         build = event_row(is_identified=request.is_identified)
+        total = count_all_positions(request.after, as_of)
         position, damaged = request.after, 0
-        while position < as_of:
+        while not is_up_to(as_of, position):
             page = self._feed.page(
                 position,
                 wanted=wanted,
@@ -187,7 +196,7 @@ class Exports(OrganizationScope):
                 organization=organization,
                 identified=request.is_identified,
             )
-            found = [one for one in page.events if one.position <= as_of]
+            found = [one for one in page.events if is_up_to(one.position, as_of)]
             damaged += sum(one.event is None for one in found)
             rows = [
                 build(one)
@@ -195,13 +204,13 @@ class Exports(OrganizationScope):
                 if one.event is not None
                 and (isinstance(one.event, VisitorErased) or request.spans(one.occurred_at))
             ]
-            position = min(page.position, as_of)
-            yield ExportBatch(rows, position - request.after, damaged)
+            position = page.position
+            yield ExportBatch(rows, min(count_all_positions(request.after, position), total), damaged)
             if page.is_end:
                 return
 
     def _read_actions(
-        self, request: ExportRequest, wanted: FeedFilter, as_of: int, organization: str
+        self, request: ExportRequest, wanted: FeedFilter, as_of: LogPosition, organization: str
     ) -> Iterator[ExportBatch]:
         fold = ActionFold(
             organization, wanted, request.after, request.spans, is_identified=request.is_identified

@@ -5,6 +5,8 @@ from typing import Any
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_application.sharding.added_counts import AddedCounts
+from offerlog_application.sharding.merged_events import MergedEventSource
+from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
 from offerlog_application.sharding.ports_of_all import (
     AddedOrganizations,
     AddedRefusals,
@@ -34,6 +36,9 @@ def make_sharded_store(router: Router) -> Store:
         "reads": RoutedReads(router, streams),
         "offers": RoutedOffers(router),
         "refusals": RoutedRefusals(router),
+        "event_source": MergedEventSource(router),
+        "stream_source": MergedStreams(router),
+        "subscriptions": SubscriptionsOfShards(router),
     }
     refused: dict[str, Any] = {
         name: RefusedPort(what)
@@ -47,12 +52,9 @@ def make_sharded_store(router: Router) -> Store:
             "kinds": "to list the kinds of events",
             "master_keys": "to work on the keys of the keyring",
             "organization_visitors": "to erase all visitors of an organization",
-            "event_source": "to follow the feed",
-            "stream_source": "to export events and actions",
             "make_webhook_sender": "to send webhooks",
         }.items()
     }
-    refused["subscriptions"] = NoneYet("to keep cursors of the feed")
     refused["webhooks"] = NoneYet("to send webhooks")
     refused["figures"] = RefusedFigures("to read the figures of the store", router)
     return Store(

@@ -10,6 +10,7 @@ from offerlog_application.feed.reading_feed import EventFeed, FeedReader
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.event_source import PositionAheadError
+from offerlog_application.ports.positions import only_position
 from offerlog_application.ports.webhooks import (
     DeliveryTurn,
     EnabledWebhook,
@@ -116,7 +117,7 @@ class Courier:
 
     def _dispatch(self, enabled: Sequence[EnabledWebhook]) -> bool:
         if self._read_to is None:
-            self._read_to = self._feed.end()
+            self._read_to = only_position(self._feed.end())
         start = self._read_to
         idle = {
             one.endpoint.id: one.endpoint

@@ -12,6 +12,7 @@ from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.feed.reading_feed import EventFeed
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_source import PositionAheadError
+from offerlog_application.ports.positions import only_position
 from offerlog_application.ports.webhooks import (
     DisableReason,
     WebhookDelivery,
@@ -135,10 +136,10 @@ class EndpointDelivery:
             settling_seconds=0.0,
         )
         self._ahead.extend(page.events)
-        self._read_to = page.position
-        if not page.events and page.position > endpoint.position:
-            self._store.note_read(self._id, page.position)
-            self._expected = page.position
+        self._read_to = read_to = only_position(page.position)
+        if not page.events and read_to > endpoint.position:
+            self._store.note_read(self._id, read_to)
+            self._expected = read_to
         return bool(page.events) or not page.is_end
 
     def _try_again(self, endpoint: WebhookEndpoint, due: WebhookDelivery) -> None:

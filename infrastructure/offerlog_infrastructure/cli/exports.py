@@ -1,7 +1,7 @@
 """The commands export: events, actions and the performance report, as files for other tools."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGrou
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import file_name
 from offerlog_infrastructure.cli.output import print_json, usage, usage_of
+from offerlog_infrastructure.cli.positions import read_position
 from offerlog_infrastructure.cli.report_options import (
     ActionMapsOptions,
     MetricsOfReport,
@@ -24,6 +25,7 @@ from offerlog_infrastructure.cli.report_options import (
 )
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.export.export_format import ExportFormat
+from offerlog_infrastructure.presentation.documents import show_position
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
@@ -51,9 +53,16 @@ Format = Annotated[
     typer.Option("--format", help="[dim]Default: by the ending of FILE, else ndjson[/]", show_default=False),
 ]
 After = Annotated[
-    int,
+    str,
+    typer.Option(metavar="POSITION", help="Only what is new since this position of the log."),
+]
+UpTo = Annotated[
+    str | None,
     typer.Option(
-        min=0, max=_LAST_POSITION, metavar="POSITION", help="Only what is new since this position of the log."
+        "--as-of",
+        metavar="POSITION",
+        help="The log as it was up to this position. [dim]Default: all of it[/]",
+        show_default=False,
     ),
 ]
 AsOf = Annotated[
@@ -84,8 +93,8 @@ class _FileOptions:
 class _LogOptions:
     """The options for a part of the log."""
 
-    after: After = 0
-    as_of: AsOf = None
+    after: After = "0"
+    as_of: UpTo = None
     with_customers: WithCustomers = False
 
 
@@ -268,7 +277,8 @@ def _export_log(
 
     with store.open(project=False) as service:
         maps = service.analysis.find_action_maps(asked.action_map or ())
-        request = ExportRequest(part.after, part.as_of, *chosen, maps, part.with_customers, asked.media_type)
+        after, as_of = read_position("--after", part.after) or 0, read_position("--as-of", part.as_of)
+        request = ExportRequest(after, as_of, *chosen, maps, part.with_customers, asked.media_type)
         _write_log(file.place, form, request, choose(service))
 
 
@@ -300,15 +310,16 @@ def _write_log(
         typer.echo(
             "offerlog: the export identifies visitors: customer, session and action ids in clear", err=True
         )
-    _conclude(place, {"rows": rows, "position": made.as_of}, damaged, "offerlog audit verify")
+    _conclude(place, {"rows": rows, "position": show_position(made.as_of)}, damaged, "offerlog audit verify")
 
 
-def _conclude(place: Path, done: dict[str, int], short_by: int, advice: str) -> None:
+def _conclude(place: Path, done: Mapping[str, int | str], short_by: int, advice: str) -> None:
     """Say what was exported: on standard output, or on standard error if the export itself is there."""
     if short_by:
         typer.echo(f"offerlog: short by {format_count(short_by, 'event')}: see {advice}", err=True)
     if place == _STDOUT:
-        words = ", ".join(f"{name} {number:,}" for name, number in done.items())
+        shown = {name: f"{one:,}" if isinstance(one, int) else one for name, one in done.items()}
+        words = ", ".join(f"{name} {one}" for name, one in shown.items())
         typer.echo(f"offerlog: exported {words}", err=True)
         return
     with telling(f"the export is in {place}"):

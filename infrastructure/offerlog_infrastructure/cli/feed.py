@@ -11,6 +11,7 @@ from offerlog_infrastructure.cli.map_options import OnlyMaps
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm, OnlyTypes
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage, usage_of
+from offerlog_infrastructure.cli.positions import read_position, show_place
 from offerlog_infrastructure.cli.report_options import OnlyMediaType
 from offerlog_infrastructure.presentation.documents import format_optional_time
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from offerlog_application.feed.feed_event import FeedEvent
     from offerlog_application.feed.filters import FeedFilter
     from offerlog_application.offerlog import Offerlog
+    from offerlog_application.ports.positions import LogPosition
 
 
 def add_to(events: typer.Typer) -> None:
@@ -37,7 +39,7 @@ def add_to(events: typer.Typer) -> None:
 def follow(
     *,
     after: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             metavar="POSITION",
             help="Begin after this position. [dim]Default: the subscription's, else 0[/]",
@@ -71,51 +73,62 @@ def follow(
         try:
             maps = service.analysis.find_action_maps(action_maps or ())
             wanted = FeedFilter.parse(types or (), maps, media_type)
-            start = _find_start(service, after, subscription)
+            start = _find_start(service, read_position("--after", after), subscription)
             end = service.feed.end() if until_now else None
             _print_events(service, start, end, wanted, subscription, form=form, identified=identified)
         except ArgumentError as error:
             raise usage_of(error, types="--type", name="--subscription", position="--after") from None
 
 
-def _find_start(service: "Offerlog", after: int | None, subscription: str | None) -> int:
+def _find_start(service: "Offerlog", after: "LogPosition | None", subscription: str | None) -> "LogPosition":
     """Return the position after which to begin; a subscription that is not there is made."""
+    from offerlog_application.ports.positions import latest_position  # noqa: PLC0415 - as above
+
     if subscription is None:
         return after or 0
     is_new = subscription not in {one.name for one in service.subscriptions.all()}
     own = service.subscriptions.acknowledge(subscription, after or 0).position
     if is_new:
         typer.echo(
-            f"offerlog: {subscription!r} is a new subscription, which begins after position {own:,}", err=True
+            f"offerlog: {subscription!r} is a new subscription, which begins after position"
+            f" {show_place(own)}",
+            err=True,
         )
-    if after is not None and after < own:
+    if after is not None and latest_position([after, own]) != after:
         raise usage(
-            f"the subscription {subscription!r} is at {own:,}, and never moves back: leave --after out, or"
-            " delete the subscription"
+            f"the subscription {subscription!r} is at {show_place(own)}, and never moves back: leave --after"
+            " out, or delete the subscription"
         )
     return own
 
 
 def _print_events(
     service: "Offerlog",
-    start: int,
-    end: int | None,
+    start: "LogPosition",
+    end: "LogPosition | None",
     wanted: "FeedFilter",
     subscription: str | None,
     *,
     form: Form,
     identified: bool,
 ) -> None:
-    if end is not None and start >= end:
+    from offerlog_application.ports.positions import latest_position  # noqa: PLC0415 - as above
+
+    if end is not None and latest_position([start, end]) == start:
         return
+    waits_for = ""
     for page in service.feed.follow(start, wanted=wanted, identified=identified):
         for one in page.events:
             _print_event(one, form)
         sys.stdout.flush()
         if subscription is not None:
             service.subscriptions.acknowledge(subscription, page.position)
-        if end is not None and page.position >= end:
+        if end is not None and latest_position([page.position, end]) == page.position:
             return
+        now_waits_for = "; ".join(map(str, page.waits_for))
+        if now_waits_for not in {"", waits_for}:
+            typer.echo(f"offerlog: {spell_out(now_waits_for)}; its events follow when that is over", err=True)
+        waits_for = now_waits_for
 
 
 def _print_event(one: "FeedEvent", form: Form) -> None:
@@ -154,6 +167,6 @@ def subscriptions(
             print_json(describe_subscription(one))
         age = "unreadable" if one.lag_seconds is None else f"{one.lag_seconds:.1f}"
         moved = format_optional_time(one.moved_at) or "never"
-        rows.add_row(one.name, moved, f"{one.position:,}", f"{one.lag_events:,}", age)
+        rows.add_row(one.name, moved, show_place(one.position), f"{one.lag_events:,}", age)
     if form is Form.TABLE:
         out.print(rows if found else "There is no subscription.")

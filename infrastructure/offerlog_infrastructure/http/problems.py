@@ -19,8 +19,8 @@ from offerlog_application.ports.event_log import (
     SliceElsewhereError,
     StoreUnavailableError,
 )
-from offerlog_application.ports.event_source import PositionAheadError
 from offerlog_application.ports.keyring import KeyringError
+from offerlog_application.ports.positions import UnknownPositionError
 from offerlog_application.ports.read_models import TooManySuppressionsError, UnknownVisitorError
 from offerlog_application.ports.shards import NotOverShardsError, PartlyRecordedError
 from offerlog_application.ports.store_trouble import StoreTrouble
@@ -201,7 +201,7 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     MalformedSignalError: _of_field,
     ReportTooLargeError: _of_field,
     TooManySuppressionsError: _of_field,
-    PositionAheadError: lambda error: malformed("lastEventId", str(error).partition(": ")[2]),
+    UnknownPositionError: lambda error: malformed("lastEventId", str(error).partition(": ")[2]),
     UnknownSubscriptionError: lambda error: ProblemError("not-found", str(error)),
     SubscriptionLimitError: lambda error: ProblemError("too-many-subscriptions", str(error)),
     UnknownWebhookError: lambda error: ProblemError("not-found", str(error)),

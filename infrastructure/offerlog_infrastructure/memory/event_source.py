@@ -7,6 +7,7 @@ from offerlog_application.ports.event_source import (
     LogRow,
     PositionAheadError,
 )
+from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.projections.page import Positioned
 from offerlog_domain.service_events import ServiceEvent
 from offerlog_domain.stream_ids import token_of
@@ -26,7 +27,7 @@ class MemoryEventSource:
 
     def read_page(
         self,
-        after: int,
+        after: LogPosition,
         limit: int,
         *,
         identify: str | None = None,
@@ -34,6 +35,7 @@ class MemoryEventSource:
     ) -> LogPage:
         """Read the events after a position, at most `limit`; there is no writer to wait for."""
         del settling_seconds
+        after = only_position(after)
         if self._is_closed:
             raise ClosedError
         with self._log.lock:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from offerlog_application.ports.event_source import LogRow
+from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.ports.stream_source import StreamPlace
 from offerlog_domain.events import is_sealed_lifecycle_event
 from offerlog_domain.stream_ids import token_of
@@ -17,11 +18,11 @@ class MemoryStreamSource:
         self._log = log
 
     def read_streams(
-        self, behind: StreamPlace, as_of: int, limit: int, *, identify: str | None = None
+        self, behind: StreamPlace, as_of: LogPosition, limit: int, *, identify: str | None = None
     ) -> Sequence[LogRow]:
         """Return the next lifecycle events, ordered by stream and version."""
         with self._log.lock:
-            events = tuple(self._log.events_in_order[:as_of])
+            events = tuple(self._log.events_in_order[: only_position(as_of)])
             known = {one.token: one for one in self._log.visitors.all()}
         found = []
         for position, sealed in events:

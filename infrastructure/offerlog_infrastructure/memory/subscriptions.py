@@ -6,6 +6,7 @@ from datetime import datetime
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_source import PositionAheadError
+from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.ports.subscriptions import (
     MOST_SUBSCRIPTIONS,
     Subscription,
@@ -25,14 +26,14 @@ class MemorySubscriptions:
         self._clock = clock
         self._found: dict[tuple[str, str], Subscription] = {}
 
-    def put(self, organization: str, name: str, position: int, now: datetime) -> None:
+    def put(self, organization: str, name: str, position: LogPosition, now: datetime) -> None:
         """Make a subscription at a position, or move it there; never back."""
-        key = organization, name
+        key, position = (organization, name), only_position(position)
         with self._log.lock:
             if position > self._log.last():
                 raise PositionAheadError(position, self._log.last())
             if key in self._found:
-                if position > self._found[key].position:
+                if position > only_position(self._found[key].position):
                     self._found[key] = replace(self._found[key], position=position, moved_at=now)
                 return
             if sum(one == organization for one, _ in self._found) >= MOST_SUBSCRIPTIONS:
@@ -63,7 +64,7 @@ class MemorySubscriptions:
             return len(own)
 
     def _with_lag(self, one: Subscription) -> Subscription:
-        missing = self._log.events_in_order[one.position :]
+        missing = self._log.events_in_order[only_position(one.position) :]
         oldest = missing[0].recorded.event.recorded_at if missing else None
         seconds = 0.0 if oldest is None else max((self._clock.now() - oldest).total_seconds(), 0.0)
         return replace(one, lag_events=len(missing), lag_seconds=seconds)

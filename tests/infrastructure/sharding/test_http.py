@@ -66,7 +66,7 @@ def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
         unchanged = client.get(_REPORT, headers={"If-None-Match": report.headers["etag"]})
         assert unchanged.status_code == 304
         # and what does not work yet
-        for path in ("/v1/events", "/v1/stream", "/v1/refusals", "/v1/visitors", f"{_REPORT}?proof=true"):
+        for path in ("/v1/stream", "/v1/refusals", "/v1/visitors", f"{_REPORT}?proof=true"):
             refused = client.get(path)
             assert (refused.status_code, refused.json()["type"]) == (501, "/problems/several-servers"), path
         # and monitors

@@ -240,14 +240,12 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
 @pytest.mark.parametrize(
     "ask",
     [
-        pytest.param(lambda one: list(one.events()), id="the feed"),
         pytest.param(lambda one: one.position(), id="a position"),
         pytest.param(lambda one: one.proof(), id="a proof"),
         pytest.param(lambda one: one.operations.figures(), id="figures"),
         pytest.param(lambda one: one.analysis.funnel(ReportQuery("default")), id="a funnel"),
         pytest.param(lambda one: one.analysis.recent_visitors(), id="recent visitors"),
         pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
-        pytest.param(lambda one: one.subscriptions.acknowledge("bi", 1), id="a subscription"),
         pytest.param(lambda one: one.master_keys.list(), id="the keyring"),
         pytest.param(lambda one: one.organization_deletion.delete("default"), id="a deletion"),
         pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),

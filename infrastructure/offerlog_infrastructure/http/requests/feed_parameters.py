@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.feed.kinds import KINDS_BY_NAME
 from offerlog_application.ports.organizations import NAME_PATTERN
+from offerlog_application.ports.positions import LogPosition, parse_position
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.lifecycle import MediaType
 from offerlog_infrastructure.http.problems import malformed
@@ -22,7 +23,6 @@ MOST_EVENTS_OF_A_BATCH: Final = 1_000
 LATEST: Final = "latest"
 """The cursor of the present end of the log."""
 
-_MAX_POSITION: Final = 2**53 - 1
 _NAME: Final = {"pattern": f"^{NAME_PATTERN}$"}
 
 FeedCursor = Annotated[
@@ -83,20 +83,16 @@ AcknowledgedCursor = Annotated[
 ]
 
 
-def read_cursor(text: str) -> int:
+def read_cursor(text: str) -> LogPosition:
     """Return the position of a cursor.
 
     Raises:
         ProblemError: 400, it is not a cursor.
     """
-    if not (text.isascii() and text.isdecimal() and int(text[:17]) <= _MAX_POSITION) or len(text) > 16:  # noqa: PLR2004 - digits of `_MAX_POSITION`
+    position = parse_position(text)
+    if position is None:
         raise malformed("lastEventId", f"{text[:64]!r} is not a cursor of the feed")
-    return int(text)
-
-
-def format_cursor(position: int) -> str:
-    """Return the cursor of a position. Clients keep it as it is: with several servers it has another form."""
-    return str(position)
+    return position
 
 
 def read_filter(

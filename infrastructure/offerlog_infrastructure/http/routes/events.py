@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlencode
@@ -14,6 +15,8 @@ from offerlog_application.feed.reading_feed import FEED_PAGE
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.keys import Key, Role
+from offerlog_application.ports.positions import LogPosition
+from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_infrastructure.http.asyncapi.document import build_document
 from offerlog_infrastructure.http.problems import ProblemError, problem_of
 from offerlog_infrastructure.http.requests.access import EventReader, is_still_valid
@@ -27,7 +30,6 @@ from offerlog_infrastructure.http.requests.feed_parameters import (
     FeedTypes,
     Identified,
     SubscriptionOfFeed,
-    format_cursor,
     read_cursor,
     read_filter,
 )
@@ -51,6 +53,9 @@ router = APIRouter(tags=["events"], dependencies=[Depends(check_url)])
 
 BATCH_TYPE: Final = "application/cloudevents-batch+json"
 """The media type of a batch (CloudEvents JSON format, section 4)."""
+
+WAITS_FOR_HEADER: Final = "Offerlog-Waits-For"
+"""The header of a batch that waits for a server: its events follow behind the cursor."""
 
 POSITION_HEADER: Final = "Offerlog-Cursor"
 """The header of a batch with the cursor to go on from."""
@@ -80,7 +85,7 @@ class _Asked:
     """
 
     key: Key
-    after: int
+    after: LogPosition
     wanted: FeedFilter
     limit: int
     identified: bool
@@ -92,14 +97,16 @@ class _Encoded(NamedTuple):
     It ends before the event that would exceed `PAGE_BYTES`, as a client may read it slowly.
 
     Attributes:
-        events: Position and CloudEvent of each event, as JSON.
+        events: Cursor and CloudEvent of each event, as JSON.
         position: The log was read up to this position.
         is_end: True if there was nothing more to read.
+        waits_for: The servers whose events come later, for people; empty for none.
     """
 
-    events: Sequence[tuple[int, bytes]]
-    position: int
+    events: Sequence[tuple[LogPosition, bytes]]
+    position: LogPosition
     is_end: bool
+    waits_for: str = ""
 
 
 @router.get("/v1/events", operation_id="events", summary="Read the feed of events", response_model=None)
@@ -128,7 +135,8 @@ async def events(
     after = await _find_start(request, key, last_event_header or last_event_id, subscription)
     asked = _Asked(key, after, wanted, limit, identified)
     if "text/event-stream" in request.headers.get("accept", ""):
-        await _read_page(request, replace(asked, limit=1))  # what cannot be begun is answered as a problem
+        with suppress(ShardUnavailableError):  # those of the others come, and comments name the shard
+            await _read_page(request, replace(asked, limit=1))  # what cannot be begun is a problem
         waits = state_of(request).feed_waits
         waits.enter(key)
         return EventStream(_stream(request, asked), lambda: waits.leave(key))
@@ -147,9 +155,12 @@ async def asyncapi() -> EscapedJSONResponse:
     return EscapedJSONResponse(build_document())
 
 
-async def _find_start(request: Request, key: Key, cursor: str | None, subscription: str | None) -> int:
+async def _find_start(
+    request: Request, key: Key, cursor: str | None, subscription: str | None
+) -> LogPosition:
     """Return the position after which the events begin."""
-    service, start = state_of(request).service, 0
+    service = state_of(request).service
+    start: LogPosition = 0
     if subscription is not None:  # one that does not exist is a mistake, also beside a cursor
         find = service.subscriptions.find
         start = (await run_feed(request, find, subscription, organization=key.organization)).position
@@ -182,15 +193,15 @@ def _read_encoded(service: Offerlog, asked: _Asked) -> _Encoded:
         identified=asked.identified,
         settling_seconds=0.0,
     )
-    encoded: list[tuple[int, bytes]] = []
-    size = 0
+    encoded: list[tuple[LogPosition, bytes]] = []
+    size, waits_for = 0, "; ".join(problem_of(one).detail for one in page.waits_for)
     for one in page.events:
         text = encode_escaped(describe_event(one))
         size += len(text)
         if encoded and size > PAGE_BYTES:
-            return _Encoded(encoded, encoded[-1][0], is_end=False)
-        encoded.append((one.position, text))
-    return _Encoded(encoded, page.position, page.is_end)
+            return _Encoded(encoded, encoded[-1][0], is_end=False, waits_for=waits_for)
+        encoded.append((one.cursor, text))
+    return _Encoded(encoded, page.position, page.is_end, waits_for)
 
 
 async def _wait(request: Request, asked: _Asked, seconds: float) -> _Encoded:
@@ -214,7 +225,7 @@ async def _wait(request: Request, asked: _Asked, seconds: float) -> _Encoded:
 
 def _answer_batch(request: Request, page: _Encoded) -> Response:
     """Answer with a page of events, and say where to go on."""
-    cursor = format_cursor(page.position)
+    cursor = str(page.position)
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "lastEventId"]
     following = urlencode([*kept, ("lastEventId", cursor)])
     return Response(
@@ -224,6 +235,7 @@ def _answer_batch(request: Request, page: _Encoded) -> Response:
             POSITION_HEADER: cursor,
             "Link": f'</v1/events?{following}>; rel="next"',
             "Cache-Control": "no-store",
+            **({WAITS_FOR_HEADER: page.waits_for} if page.waits_for else {}),
         },
     )
 
@@ -242,14 +254,15 @@ async def _stream(request: Request, asked: _Asked) -> AsyncIterator[bytes]:
                 limited = replace(asked, after=position, limit=min(asked.limit, _STREAM_PAGE))
                 page = await _read_page(request, limited)
             except PASSING_ERRORS as error:
-                if (trouble := problem_of(error).detail) != shown_trouble:
-                    yield f": {trouble}; events follow when that is over\n\n".encode()
-                shown_trouble, is_end = trouble, True
+                trouble, is_end = problem_of(error).detail, True
             else:
-                position, is_end, shown_trouble = page.position, page.is_end, ""
-                for piece in join_parts(b"id: %d\ndata: %b\n\n" % one for one in page.events):
+                trouble, position, is_end = page.waits_for, page.position, page.is_end
+                for piece in join_parts(_encode_event(*one) for one in page.events):
                     yield piece
                     times.note_sent()
+            if trouble and trouble != shown_trouble:
+                yield f": {trouble}; events follow when that is over\n\n".encode()
+            shown_trouble = trouble
         if times.is_quiet:
             yield _encode_cursor(position)
             times.note_sent()
@@ -260,7 +273,11 @@ async def _stream(request: Request, asked: _Asked) -> AsyncIterator[bytes]:
             await state.feed_waits.pause(CHECK_SECONDS)
 
 
-def _encode_cursor(position: int) -> bytes:
+def _encode_event(cursor: LogPosition, event: bytes) -> bytes:
+    return b"id: %b\ndata: %b\n\n" % (str(cursor).encode(), event)
+
+
+def _encode_cursor(position: LogPosition) -> bytes:
     """Encode a cursor for people, and as the id from which a client resumes; it is not an event."""
-    cursor = format_cursor(position).encode()
+    cursor = str(position).encode()
     return b": cursor %b\nid: %b\n\n" % (cursor, cursor)

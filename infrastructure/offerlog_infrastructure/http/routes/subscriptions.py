@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends, Request
 
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.subscriptions import check_subscription_name
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.http.problems import malformed
@@ -36,6 +37,7 @@ async def acknowledge_events(
         check_subscription_name(name)
     except ArgumentError as error:
         raise malformed("name", str(error)) from None
+    position: LogPosition
     if last_event_id == LATEST:
         position = await run_feed(request, service.feed.end)
     else:

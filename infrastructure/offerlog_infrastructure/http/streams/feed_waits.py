@@ -17,6 +17,7 @@ from anyio import CapacityLimiter, to_thread
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.keys import Key
+from offerlog_application.ports.positions import LogPosition, by_shard, latest_position
 from offerlog_infrastructure.http.shared.counts import LocalCounts, OpenCounts
 from offerlog_infrastructure.http.streams.client_counts import ClientCounts
 from offerlog_infrastructure.http.streams.live_report import PASSING_ERRORS
@@ -55,9 +56,9 @@ class FeedWaits:
         self.most = WAITS_IN_ALL
         self._limiter = CapacityLimiter(1)
         self._clients = ClientCounts(counts or LocalCounts(), _WORDS)
-        self._began: int | None = None
-        self._seen = 0
-        self._newest: dict[str, int] = {}
+        self._began: LogPosition | None = None
+        self._seen: LogPosition = 0
+        self._newest: dict[str, dict[int, int]] = {}
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._stop: asyncio.Task[None] | None = None
@@ -93,14 +94,18 @@ class FeedWaits:
         finally:
             self.leave(key)
 
-    def find_quiet(self, organization: str, position: int) -> int | None:
+    def find_quiet(self, organization: str, position: LogPosition) -> LogPosition | None:
         """Return the position up to which the log has nothing for an organization behind a position.
 
         None means that there may be something: the feed has to be read.
         """
-        if self._began is None or position < self._began or self._newest.get(organization, 0) > position:
+        if self._began is None:
             return None
-        return max(position, self._seen)
+        read_to = by_shard(position)
+        for least in (by_shard(self._began), self._newest.get(organization, {})):
+            if any(read_to.get(shard, 0) < one for shard, one in least.items()):
+                return None
+        return latest_position([position, self._seen])
 
     async def pause(self, seconds: float) -> None:
         """Wait until the poller has found events of anybody, at most so many seconds."""
@@ -143,8 +148,9 @@ class FeedWaits:
             self._newest.clear()
             self._seen = self._began = await self._in_thread(self._service.feed.end)
         news = await self._in_thread(lambda: self._service.feed.news(self._seen))
-        self._newest |= news.newest
-        if news.position > self._seen:
+        for organization, newest in news.newest.items():
+            self._newest.setdefault(organization, {}).update(newest)
+        if news.position != self._seen:
             self._seen = news.position
             self._wake()
         return news.is_end

@@ -18,7 +18,7 @@ from offerlog_application.ports.event_source import (
     LogRow,
     PositionAheadError,
 )
-from offerlog_application.ports.positions import begin_of_shard
+from offerlog_application.ports.positions import LogPosition, begin_of_shard, only_position
 from offerlog_application.reading.read_budget import ReadTimeoutError, check_read
 from offerlog_domain.event_fields import Event, PrivateFields, SealedEvent
 from offerlog_domain.identity import VisitorKey
@@ -88,7 +88,7 @@ class PostgresEventSource:
 
     def read_page(
         self,
-        after: int,
+        after: LogPosition,
         limit: int,
         *,
         identify: str | None = None,
@@ -99,6 +99,7 @@ class PostgresEventSource:
         Raises:
             ReadTimeoutError: The page takes longer than it may.
         """
+        after = only_position(after)
         (rows, visitors), is_settled = self._ask(
             lambda connection: self._select(connection, after, limit, identify),
             lambda found: bool(found[0]),

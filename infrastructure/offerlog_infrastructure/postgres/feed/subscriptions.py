@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_source import PositionAheadError
+from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.ports.subscriptions import (
     MOST_SUBSCRIPTIONS,
     Subscription,
@@ -69,8 +70,9 @@ class PostgresSubscriptions:
         self._files = application.archived_files
         self._clock = clock
 
-    def put(self, organization: str, name: str, position: int, now: datetime) -> None:
+    def put(self, organization: str, name: str, position: LogPosition, now: datetime) -> None:
         """Make a subscription at a position, or move it there; never back."""
+        position = only_position(position)
         row = {"organization": organization, "name": name, "position": position, "now": now}
         with (
             store_reached(self._datastore),

@@ -8,6 +8,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.event_source import LogRow
+from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.ports.stream_source import StreamPlace
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent
@@ -52,14 +53,14 @@ class PostgresStreamSource:
 
     @again_if_replaced
     def read_streams(
-        self, behind: StreamPlace, as_of: int, limit: int, *, identify: str | None = None
+        self, behind: StreamPlace, as_of: LogPosition, limit: int, *, identify: str | None = None
     ) -> Sequence[LogRow]:
         """Return the next lifecycle events, ordered by stream and version; see `StreamSource`.
 
         Raises:
             ReadCancelledError: The current `ReadBudget` was cancelled.
         """
-        where = {**behind._asdict(), "as_of": as_of, "others": self._others, "limit": limit}
+        where = {**behind._asdict(), "as_of": only_position(as_of), "others": self._others, "limit": limit}
         with (
             read_transaction(self._datastore) as transaction,
             transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
@@ -71,7 +72,7 @@ class PostgresStreamSource:
                 cursor.execute(_SELECT_EVENTS, where).fetchall(),
                 (behind.stream, behind.version),
                 limit=limit,
-                is_wanted=lambda row: row[0] <= as_of and row[3] not in self._others,
+                is_wanted=lambda row: row[0] <= only_position(as_of) and row[3] not in self._others,
             )
             visitors: dict[int, tuple[Any, ...]] = {}
             if identify is not None:

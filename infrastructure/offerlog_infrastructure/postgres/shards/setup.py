@@ -37,7 +37,6 @@ _SELECT_OTHER_CLIENTS: LiteralString = """
 _IN_THE_WAY: LiteralString = """
     SELECT what FROM (VALUES
         ('webhooks', EXISTS (SELECT FROM webhook_endpoints)),
-        ('subscriptions to the feed', EXISTS (SELECT FROM feed_subscriptions)),
         ('signals that wait for their action', EXISTS (SELECT FROM parked_short_signals))
     ) AS found (what, is_there) WHERE is_there
 """

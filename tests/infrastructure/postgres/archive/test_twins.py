@@ -11,6 +11,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.erasure import NoSuchVisitorError
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.reading.exports import ExportRequest
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import State
@@ -80,7 +81,8 @@ def pages_of_visitors(service: Offerlog) -> list[Any]:
 
 def feed_pages(service: Offerlog, limit: int) -> list[Any]:
     """All pages of the feed, with the fields that identify somebody."""
-    found, after = [], 0
+    found = []
+    after: LogPosition = 0
     while True:
         page = service.feed.page(after, limit=limit, identified=True)
         found.append(page)

@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from offerlog import Offerlog, UnreadableEventError
-from offerlog_application.ports.event_source import LogRow
+from offerlog_application.feed.reading_feed import FeedPage
+from offerlog_application.ports.event_source import LogPage, LogRow
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.reading.exports import ExportRequest
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_domain.event_fields import Event
@@ -58,7 +60,8 @@ def test_no_event_is_missed_or_repeated_beside_concurrent_writers(offerlog: Offe
         source = PostgresEventSource(application)
         for writer in writers:
             writer.start()
-        position, cuts = 0, 0
+        position: LogPosition = 0
+        cuts = 0
         while True:
             is_traffic_over = not any(writer.is_alive() for writer in writers)
             page = source.read_page(position, 50)
@@ -96,7 +99,7 @@ def test_what_is_not_committed_yet_is_not_passed_over(offerlog: Offerlog, dsn: s
         took = time.monotonic() - began
         slow.rollback()
     # then
-    assert page == ([], last, True)
+    assert page == FeedPage([], last, is_end=True)
     assert took < 5
     later = offerlog.feed.page(last)
     assert later.events
@@ -126,7 +129,7 @@ def test_the_end_of_the_log_is_never_taken_for_its_beginning(
         source.close()
         last = slow.execute("SELECT max(notification_id) FROM offerlog_events").fetchone()
     # then
-    assert at_once == ([], 0, True)
+    assert at_once == LogPage([], 0, is_end=True)
     assert (end,) == last, "also where the feed does not show the last event"
 
 
