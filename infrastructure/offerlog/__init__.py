@@ -142,6 +142,7 @@ __all__ = [
     "ReadBudget",
     "ReadCancelledError",
     "ReadTimeoutError",
+    "ReaderNews",
     "Reason",
     "RebuildProgress",
     "RebuildRunningError",

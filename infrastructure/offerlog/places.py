@@ -11,7 +11,7 @@ MODULES: Final = {
     "offerlog_application.feed.cloud_events": ("describe_event",),
     "offerlog_application.feed.feed_event": ("FeedEvent",),
     "offerlog_application.feed.filters": ("FeedFilter",),
-    "offerlog_application.feed.reading_feed": ("EventFeed", "FeedNews", "FeedPage"),
+    "offerlog_application.feed.reading_feed": ("EventFeed", "FeedNews", "FeedPage", "ReaderNews"),
     "offerlog_application.feed.subscriptions": ("Subscriptions",),
     "offerlog_application.ports.event_source": ("PositionAheadError",),
     "offerlog_application.ports.clock": ("Clock",),

@@ -14,6 +14,7 @@ from offerlog_application.feed.filters import FeedFilter as FeedFilter
 from offerlog_application.feed.reading_feed import EventFeed as EventFeed
 from offerlog_application.feed.reading_feed import FeedNews as FeedNews
 from offerlog_application.feed.reading_feed import FeedPage as FeedPage
+from offerlog_application.feed.reading_feed import ReaderNews as ReaderNews
 from offerlog_application.feed.subscriptions import Subscriptions as Subscriptions
 from offerlog_application.offerlog import Offerlog as Offerlog
 from offerlog_application.ports.clock import Clock as Clock
