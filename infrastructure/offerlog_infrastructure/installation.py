@@ -73,7 +73,7 @@ class Installation:
         self._home.become_home()
 
     def add(self, url: str, slices: Sequence[int]) -> int:
-        """Make an empty store a shard with some slices; returns its number. See `add_shard`.
+        """Make an empty store a shard, with or without slices; returns its number. See `add_shard`.
 
         The tables of the store are made if there are none.
 

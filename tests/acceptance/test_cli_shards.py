@@ -36,12 +36,23 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
         ("suppression@0", []),
         ("suppression@1", []),
     ]
+    # and a server that comes later gets its slices by moves
+    third = make_dsn()
+    assert command("shards", "add", without_password(third)).json == {"shard": 2, "slices": "-"}
+    moved = command("shards", "move", "3", "--to", "2").json
+    assert (moved["slice"], moved["from"], moved["to"]) == ("3", 1, 2)
+    assert [one["slices"] for one in command("shards", "status", "--format", "json").lines] == [
+        "a-f",
+        "0-2,4-9",
+        "3",
+    ]
+    assert command("report", "--format", "json").json["rows"] == report
     # and what does not work yet says so
     for words in (["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
     # and a shard that does not own what the directory says is found
-    rows(other, "UPDATE slices SET is_owned = slice <> 3 WHERE slice < 10")
+    rows(other, "UPDATE slices SET is_owned = slice <> 4 WHERE slice < 10 AND slice <> 3")
     states = command("shards", "status", "--format", "json", code=3).lines
-    assert states[1]["state"].startswith("owns the slices 0-2,4-9")
+    assert states[1]["state"].startswith("owns the slices 0-2,5-9")

@@ -56,14 +56,18 @@ def add(
     *,
     url: Annotated[str, typer.Argument(metavar="URL", help="The PostgreSQL server, without its password.")],
     slices: Annotated[
-        str, typer.Option(metavar="DIGITS", help="The slices that it gets, such as 8-f or 0,3,a-c.")
-    ],
+        str | None,
+        typer.Option(
+            metavar="DIGITS", help="Empty slices that it gets, such as 8-f or 0,3,a-c. Default: none."
+        ),
+    ] = None,
     store: StoreOptions,
 ) -> None:
-    """Add an empty server, and give it some slices of the home.
+    """Add an empty server, with slices of which no visitor is known, or without.
 
-    Only a slice of which no visitor is known can be given: divide them before
-    the first signal. The password is that of the home's server, or is in
+    Before the first signal, name slices here: the home gives them away.
+    Later, add the server without slices, and move slices to it by
+    `offerlog shards move`. The password is that of the home's server, or is in
     libpq's password file. If it is interrupted, the same command continues.
     Running services find the new server by themselves.
     """
@@ -73,7 +77,7 @@ def add(
     from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - as above
 
     try:
-        given = parse_slices(slices)
+        given = [] if slices is None else parse_slices(slices)
     except ArgumentError as error:
         raise usage(f"--slices: {error}") from None
     try:

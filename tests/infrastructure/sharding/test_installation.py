@@ -29,7 +29,7 @@ from support.journeys import an_id, journeys, signal
 from support.keyrings import run_keyring
 from support.recount import rows
 
-_HELD: Final = "known already: add the server with slices"
+_HELD: Final = "add the server without them"
 
 
 @pytest.mark.parametrize("text", ["8-f", "0", "0,3,a-c", "0-f"])

@@ -126,7 +126,7 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
         home: The log of the home.
         target: The log of the other store.
         url: The address of the other store, as the home is to keep it.
-        slices: The slices.
+        slices: The slices; none for a shard that gets its slices by moves.
 
     Raises:
         ShardError: The store is not empty, or belongs to another installation. Or the home does not own a
@@ -246,8 +246,8 @@ def _used() -> ShardError:
 
 def _not_empty(slices: Sequence[int]) -> ShardError:
     return ShardError(
-        f"visitors of the slices {_listed(slices)} are known already: add the server with slices"
-        " of which no visitor is known, and move the others by `offerlog shards move`"
+        f"visitors of the slices {_listed(slices)} are known already: add the server without them, and move"
+        " them by `offerlog shards move`"
     )
 
 
