@@ -24,6 +24,8 @@ class LifecycleEvent(SignalEvent, frozen=True, kw_only=True):
         parked_version: Place in the stream of the parked signal that this event ends; None where none waited.
     """
 
+    stored_version: ClassVar[int] = 3
+
     state: ClassVar[State]
 
     action_number: int

@@ -163,7 +163,7 @@ def test_all_that_is_held_is_shown_opened(service: Offerlog) -> None:
     held = service.visitor_data(customer_id=REJECTED)
     # then
     events = [row.fields for row in held if row.place == "offerlog_events"]
-    assert [one["stored_as"] for one in events] == ["offered.2", "rejected.2"]
+    assert [one["stored_as"] for one in events] == ["offered.3", "rejected.3"]
     assert {str(one["action_id"]) for one in events} == {an_id("action", 8, 1)}
     assert {str(one["session_id"]) for one in events} == {an_id("session", 8)}
     (visitor,) = [row.fields for row in held if row.place == "visitors"]

@@ -3,11 +3,13 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from offerlog_domain.errors import ArgumentError, OfferlogError
-from offerlog_infrastructure.sealing import SEAL_BYTES, Sealer, UnsealError
+from offerlog_infrastructure.sealing import SEAL_BYTES, TAG_BYTES, Sealer, UnsealError, VisitorSealer
 
 KEY = bytes(range(32))
 TEXT = '{"customerId": "Zoë"}'.encode()
@@ -89,3 +91,71 @@ def test_a_key_has_32_bytes(length: int) -> None:
     """A shorter one would seal with a weaker cipher."""
     with pytest.raises(ArgumentError, match="32 bytes"):
         Sealer(bytes(length))
+
+
+SECRET = bytes(range(16))
+
+
+@pytest.mark.parametrize("secret", [SECRET, KEY])
+@pytest.mark.parametrize("text", [b"\x00", TEXT, TEXT * 3_000])
+def test_a_text_of_a_visitor_is_opened_by_another_sealer_with_the_same_secret(
+    secret: bytes, text: bytes
+) -> None:
+    """As another process does it."""
+    # when
+    sealed = VisitorSealer(secret).seal(text, PLACE)
+    # then
+    assert VisitorSealer(secret).open(sealed, PLACE) == text
+    assert len(sealed) == len(text) + TAG_BYTES
+    assert text == b"\x00" or text not in sealed
+
+
+def test_what_is_sealed_for_a_visitor_is_what_stores_hold() -> None:
+    """AES-SIV under BLAKE2b of the secret, written out: no change of the code may change these bytes."""
+    key = blake2b(key=SECRET, digest_size=64, person=b"offerlog visitor").digest()
+    assert VisitorSealer(SECRET).seal(b"text", PLACE) == AESSIV(key).encrypt(b"text", [PLACE])
+    assert VisitorSealer(SECRET).seal(b"text", PLACE).hex() == "ed83767591a1cad89437afe6d504270a12df9fcb"
+
+
+def test_another_text_for_the_same_place_is_encrypted_otherwise() -> None:
+    """An append that is decided again seals another text for its place; both may be in the WAL."""
+    # given
+    first, second = TEXT, TEXT[:-1] + b"]"
+    # when
+    one, other = (VisitorSealer(SECRET).seal(text, PLACE) for text in (first, second))
+    # then
+    assert one[:TAG_BYTES] != other[:TAG_BYTES]
+    sums = bytes(a ^ b for a, b in zip(one[TAG_BYTES:], other[TAG_BYTES:], strict=True))
+    assert sums != bytes(a ^ b for a, b in zip(first, second, strict=True))
+    assert VisitorSealer(SECRET).seal(first, PLACE) == one
+
+
+def test_no_bit_of_a_text_of_a_visitor_can_be_changed_and_none_is_moved() -> None:
+    """Nor can its end be cut off; with a secret of either length."""
+    for secret in (SECRET, KEY):
+        sealer = VisitorSealer(secret)
+        sealed = sealer.seal(TEXT, PLACE)
+        changed = [sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :] for at in range(len(sealed))]
+        cut = [sealed[:length] for length in range(len(sealed))]
+        for one in (*changed, *cut, sealed + b"\x00"):
+            with pytest.raises(UnsealError):
+                sealer.open(one, PLACE)
+        for another, place in ((secret, b"stream 1, version 3"), (secret[::-1], PLACE)):
+            with pytest.raises(UnsealError, match="changed or moved"):
+                VisitorSealer(another).open(sealed, place)
+
+
+def test_a_visitor_whom_an_older_build_stored_keeps_what_was_sealed() -> None:
+    """It was sealed with AES-GCM under the secret itself, of 32 bytes. A shorter one opens none of it."""
+    assert VisitorSealer(KEY).open(Sealer(KEY).seal(TEXT, PLACE), PLACE) == TEXT
+    with pytest.raises(UnsealError):
+        VisitorSealer(KEY).open(Sealer(KEY).seal(TEXT, PLACE), b"elsewhere")
+    with pytest.raises(UnsealError):
+        VisitorSealer(SECRET).open(Sealer(SECRET + SECRET).seal(TEXT, PLACE), PLACE)
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 24, 31, 33, 64])
+def test_a_secret_of_another_length_is_an_error(length: int) -> None:
+    """A damaged row."""
+    with pytest.raises(ArgumentError, match="secret"):
+        VisitorSealer(bytes(length))

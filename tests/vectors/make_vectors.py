@@ -5,13 +5,13 @@ stands alone, and the package `tlog-scales`. The seeds of the keys are for tests
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 from offerlog_domain.event_fields import Event
-from offerlog_domain.events import LifecycleEvent, Offered, Rejected, SignalParked
+from offerlog_domain.events import Engaged, LifecycleEvent, Offered, Rejected, SignalParked
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.transparency.checkpoints import Checkpoint, SignedCheckpoint
 from offerlog_domain.transparency.growing import GrowingTree
@@ -22,7 +22,7 @@ from offerlog_domain.transparency.proof_files import InclusionFile
 from offerlog_domain.transparency.proofs import prove_consistency, prove_inclusion, root_hash
 from offerlog_domain.transparency.tiles import Tile, list_tiles
 from offerlog_infrastructure.evidence.signing_keys import SigningKey
-from offerlog_infrastructure.postgres.log.event_encoding import encode_event
+from offerlog_infrastructure.postgres.log.event_encoding import encode_compact, encode_plain
 from offerlog_infrastructure.presentation.documents import format_time
 
 HERE: Final = Path(__file__).parent
@@ -134,10 +134,27 @@ def events() -> dict[str, Any]:
         ("offered.2", Offered(**(lifecycle | long), parked_version=3), b"\0" + bytes(range(32))),
         ("signal-parked.2", SignalParked(**long, parked_state=State.STARTED, raw_length=5_000), b""),
     ]
+    # The compact form: distances of every width and sign, all usual values, and none of them.
+    usual = common | {"action_number": 1, "offered_at": MOMENT}
+    unusual = lifecycle | long | {"organization": "acme", "media_type": "contentOffer", "dated": False}
+    recorded_at = MOMENT.replace(microsecond=123_456)
+    since = usual | {"recorded_at": recorded_at, "timeout_seconds": 45}
+    made += [("offered.3", Offered(**usual), b"z" * 65)]
+    for before in (40, 300, 70_000, 10**10, -5, -100, -30_000, -(10**6), -(10**10)):
+        moment = MOMENT - timedelta(milliseconds=before)
+        made.append(("engaged.3", Engaged(**since | {"occurred_at": moment}), b"z" * 65))
+    made += [
+        ("rejected.3", Rejected(**unusual, rejected_stage=Stage.FORM, parked_version=3), b"z" * 200),
+        ("rejected.3", Rejected(**lifecycle, rejected_stage=Stage.INVITATION), b"\0" + bytes(range(32))),
+    ]
     described = []
     for number, (topic, event, sealed) in enumerate(made, 1):
         stream = UUID(int=number << 90 | number).bytes
-        state = encode_event(event, sealed)
+        if topic.endswith(".3"):
+            assert isinstance(event, LifecycleEvent)
+            state = encode_compact(event, sealed)
+        else:
+            state = encode_plain(event, sealed)
         parts = split_state(state)
         assert parts is not None
         row = (1_000 * number, stream, number, topic, state)

@@ -244,9 +244,10 @@ KINDS = [(cohort, unit) for cohort in ("event", "offered") for unit in ("actions
 METRICS = [f"nWebActions{state[0].upper()}{state[1:]}" for state in STATES]
 READABLE = "organization", "action_map_id", "recorded_at", "occurred_at", "offered_at", "state", "stage"
 COLUMNS = "index", "position", "version", "stream", "topic", *READABLE, "public", "sealed_sha256"
-CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True} | {number: number for number in range(128)}
+CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True} | {number % 256: number for number in range(-32, 128)}
 WIDTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4}  # of lengths, and of:
 WIDTHS |= {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD6: 5, 0xD7: 9, 0xC7: 14}  # numbers; times with their type
+WIDTHS |= {0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}  # of numbers with a sign
 
 
 def unpack(data: bytes, at: int = 0) -> tuple[Any, int]:
@@ -254,8 +255,9 @@ def unpack(data: bytes, at: int = 0) -> tuple[Any, int]:
     kind, at = data[at], at + 1
     at, width = at + WIDTHS.get(kind, 0), WIDTHS.get(kind, 0)
     size = int.from_bytes(data[at - width : at], "big") if width else kind % (32 if kind >= 0xA0 else 16)
-    if kind in CONSTANTS or 0xCC <= kind <= 0xCF:
-        return CONSTANTS.get(kind, size), at
+    if kind in CONSTANTS or 0xCC <= kind <= 0xD3:
+        sign = (size >> 8 * width - 1) << 8 * width if kind >= 0xD0 and width else 0
+        return CONSTANTS.get(kind, size - sign), at
     if kind in (0xD6, 0xD7, 0xC7):
         whole, bits = {0xD6: (32, 32), 0xD7: (64, 34), 0xC7: (96, 64)}[kind]  # the seconds are the last bits
         seconds, nanoseconds = size % (1 << bits), size % (1 << whole) >> bits
@@ -279,11 +281,23 @@ def read_public(topic: str, public: bytes) -> Mapping[str, Any]:
     if state not in STATES:
         return dict.fromkeys(READABLE)
     values, end = unpack(public)
-    if version != "2" or end != len(public):
+    if version not in ("2", "3") or end != len(public):
         raise ValueError(f"this verifier cannot read {topic}")
-    times = (values[place].isoformat().replace("+00:00", "Z") for place in (2, 4, 10))
+    values += [None] * (13 - len(values))  # version 3 has nil for usual values, and leaves the last ones out
+    organization = "default" if values[0] is None and version == "3" else values[0]
+    occurred, offered = (values[4], values[10]) if version == "2" else (values[3], values[4])
+    occurred = find_time(occurred, values[2])
+    moments = values[2], occurred, find_time(offered, occurred)
+    times = (one.isoformat().replace("+00:00", "Z") for one in moments)
     stage = values[12] if state == "rejected" else None
-    return dict(zip(READABLE, (values[0], str(UUID(bytes=values[1])), *times, state, stage), strict=True))
+    return dict(zip(READABLE, (organization, str(UUID(bytes=values[1])), *times, state, stage), strict=True))
+
+
+def find_time(stated: Any, other: datetime) -> datetime:
+    """Return a time: the other one if nil, or so many milliseconds before that one, or as it is stated."""
+    if isinstance(stated, int):
+        return other - timedelta(microseconds=other.microsecond % 1000, milliseconds=stated)
+    return other if stated is None else cast("datetime", stated)
 
 
 def hash_leaf(event: Any) -> bytes:

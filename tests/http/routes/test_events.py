@@ -129,13 +129,13 @@ def test_an_event_that_only_a_newer_offerlog_knows_holds_the_feed_up(site: Site,
         rename = (
             "UPDATE offerlog_events SET topic = %s WHERE topic = %s AND notification_id > %s RETURNING topic"
         )
-        rows(module_dsn, rename, "accepted.99", "accepted.2", int(start))
+        rows(module_dsn, rename, "accepted.99", "accepted.3", int(start))
         # when
         known = client.get("/v1/events", params={"lastEventId": start})
         stopped = client.get("/v1/events", params={"lastEventId": cursor(known), "timeout": 2_000})
         accepts = {"Accept": "text/event-stream"}
         stream = client.get("/v1/events", params={"lastEventId": cursor(known)}, headers=accepts)
-        rows(module_dsn, rename, "accepted.2", "accepted.99", int(start))
+        rows(module_dsn, rename, "accepted.3", "accepted.99", int(start))
         # then
         assert kinds(known) == ["offered"]
         for answer in (stopped, stream):

@@ -80,7 +80,7 @@ def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:
     """A dead letter that is taken in moves the report, but no position: tag and stream tell of it."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         service.record([signal_of(state, "v") for state in STATES])
-    rows(dsn, "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.2'")
+    rows(dsn, "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.3'")
     with served(dsn) as site, site.client() as admin:
         site.service.catch_up()
         short = admin.get(REPORT)
@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:
             admin.post("/v1/suppressions:batch", json={"visitors": [{"customerId": "v"}]}).json(),
         ):
             assert found["short_by"] == 3
-        rows(dsn, "UPDATE offerlog_events SET topic = 'accepted.2' WHERE topic = 'vanished.7'")
+        rows(dsn, "UPDATE offerlog_events SET topic = 'accepted.3' WHERE topic = 'vanished.7'")
         with admin.stream("GET", "/v1/stream") as stream:
             lines = stream.iter_lines()
             next(line for line in lines if line.startswith("data: "))

@@ -16,7 +16,7 @@ from offerlog_domain.events import EVENTS
 from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.postgres.conversion.first_format import decode_first
 from offerlog_infrastructure.postgres.conversion.unsealed_event import UnsealedEvent
-from offerlog_infrastructure.postgres.log.event_encoding import event_decoder
+from offerlog_infrastructure.postgres.log.event_encoding import plain_decoder
 
 
 class PrivatePart(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -58,7 +58,7 @@ def decode_unsealed(decode_event: Callable[[bytes], tuple[Event, bytes]], state:
 
 _DECODERS: Final[Mapping[str, Callable[[bytes], UnsealedEvent]]] = {
     f"{kind.stored_name}.1": partial(decode_first, kind) for kind in EVENTS
-} | {f"{kind.stored_name}.2": partial(decode_unsealed, event_decoder(kind)) for kind in EVENTS}
+} | {f"{kind.stored_name}.2": partial(decode_unsealed, plain_decoder(kind)) for kind in EVENTS}
 
 UNREADABLE: Final = (LookupError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
 """The errors of `decode_stored`."""

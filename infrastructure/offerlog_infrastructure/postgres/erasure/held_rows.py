@@ -21,7 +21,7 @@ from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
-from offerlog_infrastructure.sealing import Sealer, UnsealError
+from offerlog_infrastructure.sealing import UnsealError, VisitorSealer
 
 UNREADABLE: Final = "unreadable"
 """The field of a row that could not be opened, with the reason."""
@@ -134,7 +134,7 @@ def select_held_rows(
 
 
 def _select_events(
-    application: OfferlogApplication, cursor: Cursor[dict[str, Any]], token: int, sealer: Sealer
+    application: OfferlogApplication, cursor: Cursor[dict[str, Any]], token: int, sealer: VisitorSealer
 ) -> Iterator[HeldRow]:
     mapper = application.event_mapper
     first, last = stream_bounds(token)
@@ -154,7 +154,7 @@ def _select_events(
         yield HeldRow("offerlog_events", fields)
 
 
-def _select_projected(cursor: Cursor[dict[str, Any]], token: int, sealer: Sealer) -> Iterator[HeldRow]:
+def _select_projected(cursor: Cursor[dict[str, Any]], token: int, sealer: VisitorSealer) -> Iterator[HeldRow]:
     for table, statement in _BY_TOKEN.items():
         where = (token,) if table in _WITH_TOKEN else stream_bounds(token)
         for row in cursor.execute(statement, where).fetchall():

@@ -3,7 +3,7 @@
 Without the visitor's key, a stored event is read as a `SealedEvent`. With the key, as a `RecordedEvent`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -15,24 +15,27 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
-from offerlog_domain.events import EVENTS
+from offerlog_domain.events import EVENTS, LifecycleEvent
 from offerlog_domain.service_events import SERVICE_EVENTS, ServiceEvent
 from offerlog_infrastructure.postgres.log.event_encoding import (
+    Decoder,
+    compact_decoder,
     decode_private,
-    encode_event,
+    encode_compact,
+    encode_plain,
     encode_private,
-    event_decoder,
+    plain_decoder,
 )
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.sealing import UnsealError
 
 FIRST_SEALED_VERSION: Final = 2
-"""A migration has rewritten the events of the version before."""
+"""A migration has rewritten the events of the version before. Its form is the plain one."""
+
+FIRST_COMPACT_VERSION: Final = 3
+"""The first version of lifecycle events in the compact form."""
 
 _UNREADABLE: Final = (LookupError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
-
-Decoder = Callable[[bytes], tuple[Event, bytes]]
-"""Decodes the public fields of a stored state, and returns them with the sealed part."""
 
 Upcaster = Callable[[bytes], bytes]
 """Converts the stored state of one version into the state of the next version."""
@@ -51,6 +54,32 @@ def _upcast_and_decode(upcast: Upcaster, decode: Decoder, state: bytes) -> tuple
     return decode(upcast(state))
 
 
+def _encode_event(event: Event, sealed: bytes) -> bytes:
+    return encode_compact(event, sealed) if isinstance(event, LifecycleEvent) else encode_plain(event, sealed)
+
+
+def _decoders_of(
+    kind: type[Event], upcasters: Mapping[tuple[str, int], Upcaster]
+) -> Iterator[tuple[int, Decoder]]:
+    """Yield the versions that a kind of event was ever stored in, each with its decoder.
+
+    Raises:
+        LookupError: There is no upcaster for a version.
+    """
+    name, newest = kind.stored_name, kind.stored_version
+    plain = plain_decoder(kind)
+    first, decoder = FIRST_SEALED_VERSION, plain
+    if issubclass(kind, LifecycleEvent):
+        first, decoder = FIRST_COMPACT_VERSION, compact_decoder(kind)
+        if newest > first:
+            plain = partial(_upcast_and_decode, upcasters[name, FIRST_SEALED_VERSION], plain)
+        yield FIRST_SEALED_VERSION, plain
+    yield newest, decoder
+    for version in range(newest - 1, first - 1, -1):
+        decoder = partial(_upcast_and_decode, upcasters[name, version], decoder)
+        yield version, decoder
+
+
 class EventMapper(Mapper[UUID]):
     """The library's mapper for our events, under the topic `name.version`.
 
@@ -59,6 +88,7 @@ class EventMapper(Mapper[UUID]):
     Args:
         events: The kinds of events.
         upcasters: By name and version, the function that converts the state of a version into the next.
+            The one for version 2 of a lifecycle event converts its plain form into the plain form of now.
     """
 
     def __init__(
@@ -69,16 +99,13 @@ class EventMapper(Mapper[UUID]):
         super().__init__(JSONTranscoder())
         topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
         self._topics = {event: (topic, event.stored_name.encode()) for event, topic in topics.items()}
-        self._kinds = {topic: event for event, topic in topics.items()}
+        self._kinds: dict[str, type[Event]] = {}
         self._readings: dict[str, tuple[Decoder, bytes]] = {}
         for event in events:
-            decoder = event_decoder(event)
-            name = event.stored_name.encode()
-            self._readings[topics[event]] = decoder, name
-            for version in range(event.stored_version - 1, FIRST_SEALED_VERSION - 1, -1):
-                decoder = partial(_upcast_and_decode, upcasters[event.stored_name, version], decoder)
-                topic = f"{event.stored_name}.{version}"
-                self._readings[topic], self._kinds[topic] = (decoder, name), event
+            name = event.stored_name
+            for version, decoder in _decoders_of(event, upcasters):
+                topic = f"{name}.{version}"
+                self._readings[topic], self._kinds[topic] = (decoder, name.encode()), event
 
     def topics(self, kind: type[Event]) -> list[str]:
         """List every stored name and version that is read as this class of events or a subclass."""
@@ -89,11 +116,11 @@ class EventMapper(Mapper[UUID]):
         topic, name = self._topics[type(recorded.event)]
         version = recorded.originator_version
         sealed = stream.seal(encode_private(recorded.private), version, name)
-        return EventRow(version, stream.id, topic, encode_event(recorded.event, sealed))
+        return EventRow(version, stream.id, topic, _encode_event(recorded.event, sealed))
 
     def service_row(self, stream: UUID, version: int, event: ServiceEvent) -> EventRow:
         """Encode an event that belongs to no visitor-offer; its sealed part is empty."""
-        return EventRow(version, stream, self._topics[type(event)][0], encode_event(event, b""))
+        return EventRow(version, stream, self._topics[type(event)][0], encode_plain(event, b""))
 
     def open_event(
         self, offer_id: UUID, stream: OpenStream, originator_version: int, topic: str, state: bytes
@@ -136,7 +163,7 @@ class EventMapper(Mapper[UUID]):
         """Encode a sealed event as the library's stored event."""
         assert isinstance(domain_event, SealedEvent)  # noqa: S101 - the library's signature is wider
         topic = self._topics[type(domain_event.event)][0]
-        state = encode_event(domain_event.event, domain_event.sealed)
+        state = _encode_event(domain_event.event, domain_event.sealed)
         return StoredEvent(domain_event.originator_id, domain_event.originator_version, topic, state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:

@@ -61,7 +61,7 @@ _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a hung writer: others are waiting already, so it gives up soon."""
 
 _STALE_EPOCH: Final = "OEPCH"
-"""The SQLSTATE of `look_at_epoch` for a decision of another epoch; its detail is the current epoch."""
+"""The SQLSTATE of `look_before_commit` for a decision of another epoch; its detail is the current epoch."""
 
 _PARKING_ENDED: Final = "OPARK"
 """The SQLSTATE of `end_short_parkings` for a short signal that does not wait any more."""
@@ -189,7 +189,7 @@ class LogRecorder(PostgresApplicationRecorder):
             sql.Identifier(schema, "log_epoch"),
         )
         sequence = f'"{schema}"."{POSITIONS_SEQUENCE}"'
-        check = sql.Identifier(schema, "look_at_epoch").as_bytes(None)
+        check = sql.Identifier(schema, "look_before_commit").as_bytes(None)
         last_drawn = sql.SQL("currval({})").format(sql.Literal(sequence)).as_bytes(None)
         self._look_behind_events = b"SELECT " + last_drawn.replace(b"%", b"%%") + b", " + check + b"(%d)"
         self._look_behind_refusals = b"SELECT NULL, " + check + b"(%d)"

@@ -17,7 +17,7 @@ from offerlog_domain.stream_ids import CHANCE_BITS, make_stream_id, make_token
 from offerlog_domain.uuids import UUID_LENGTH, format_uuid, parse_uuid, unpack_uuid
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
 from offerlog_infrastructure.random_pieces import RandomPieces
-from offerlog_infrastructure.sealing import Sealer
+from offerlog_infrastructure.sealing import SECRET_BYTES, VisitorSealer
 
 VISITOR_COLUMNS: Final = "token, digest, kek, organization, wrapped_key, names"
 """The columns of a new visitor's row."""
@@ -27,13 +27,12 @@ _WRAPPED_KEY: Final = 4
 
 VISITOR_TYPES: Final = ("int8", "uuid", "int2", "text", "bytea", "bytea")
 
-_KEY_BYTES: Final = 32
 _REMEMBERED_KEYS: Final = 20_000
 """Number of visitors' keys that are remembered; each takes about half a kilobyte."""
 
 _CHANCE_BYTES: Final = CHANCE_BITS // 8
 
-_keys: Final = RandomPieces(_KEY_BYTES)
+_secrets: Final = RandomPieces(SECRET_BYTES)
 _chances: Final = RandomPieces(_CHANCE_BYTES)
 
 _USUAL_TYPE: Final = "cookie"
@@ -53,7 +52,7 @@ class OpenStream:
 
     __slots__ = ("_head", "id", "sealer")
 
-    def __init__(self, stream: UUID, sealer: Sealer) -> None:
+    def __init__(self, stream: UUID, sealer: VisitorSealer) -> None:
         self.id = stream
         self.sealer = sealer
         self._head = stream.bytes
@@ -90,7 +89,7 @@ class NewVisitor(NamedTuple):
     """
 
     token: int
-    sealer: Sealer
+    sealer: VisitorSealer
     row: Sequence[Any]
 
     def stream(self, action_map_id: UUID) -> OpenStream:
@@ -107,9 +106,9 @@ class VisitorKeys:
 
     def __init__(self, keys: StoreKeys) -> None:
         self._keys = keys
-        self._sealers: OrderedDict[bytes, Sealer] = OrderedDict()
+        self._sealers: OrderedDict[bytes, VisitorSealer] = OrderedDict()
 
-    def sealer(self, kek: int, wrapped_key: bytes) -> Sealer:
+    def sealer(self, kek: int, wrapped_key: bytes) -> VisitorSealer:
         """Return the sealer of a visitor, from two columns of the row.
 
         Raises:
@@ -143,9 +142,9 @@ class VisitorKeys:
             first_seen: The time at which the first event of the visitor is recorded.
         """
         token = make_token(offer.visitor_digest, first_seen, int.from_bytes(_chances.take(), "big"))
-        key = _keys.take()
-        kek, wrapped = self._keys.wrap(key)
-        sealer = Sealer(key)
+        secret = _secrets.take()
+        kek, wrapped = self._keys.wrap(secret)
+        sealer = VisitorSealer(secret)
         names = sealer.seal(_pack_names(visitor), _bind_names(token))
         row = (token, offer.visitor_digest, kek, offer.organization, wrapped, names)
         return NewVisitor(token, sealer, row)
@@ -158,14 +157,14 @@ class VisitorKeys:
         """Forget all keys: one of them may have been destroyed in the store."""
         self._sealers.clear()
 
-    def _find(self, kek: int, wrapped_key: bytes) -> Sealer:
+    def _find(self, kek: int, wrapped_key: bytes) -> VisitorSealer:
         sealer = self._sealers.get(wrapped_key)
         if sealer is None:
-            sealer = Sealer(self._keys.unwrap(kek, wrapped_key))
+            sealer = VisitorSealer(self._keys.unwrap(kek, wrapped_key))
             self._remember(wrapped_key, sealer)
         return sealer
 
-    def _remember(self, wrapped_key: bytes, sealer: Sealer) -> None:
+    def _remember(self, wrapped_key: bytes, sealer: VisitorSealer) -> None:
         """Remember a key, and forget the one that was remembered first if there are too many."""
         self._sealers[wrapped_key] = sealer
         if len(self._sealers) > _REMEMBERED_KEYS:

@@ -16,7 +16,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
-from offerlog_infrastructure.sealing import Sealer
+from offerlog_infrastructure.sealing import VisitorSealer
 
 _PAGE: Final = 1_000
 """Events per page. The server sorts all events of the visitor for each page."""
@@ -92,7 +92,7 @@ class PostgresVisitorReader:
     @again_if_replaced
     def _select_page(
         self, visitor_digest: UUID, action_map_id: UUID | None, behind: int
-    ) -> tuple[Sequence[tuple[Any, ...]], Sealer | None]:
+    ) -> tuple[Sequence[tuple[Any, ...]], VisitorSealer | None]:
         with (
             read_transaction(self._datastore) as transaction,
             transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
@@ -117,7 +117,7 @@ class PostgresVisitorReader:
             }
             return cursor.execute(_SELECT_EVENTS, where).fetchall(), self._keys.sealer(kek, wrapped_key)
 
-    def _open(self, row: Sequence[Any], sealer: Sealer) -> PlacedEvent:
+    def _open(self, row: Sequence[Any], sealer: VisitorSealer) -> PlacedEvent:
         position, stream_id, version, topic, state, *before = row
         stream, open_event = OpenStream(stream_id, sealer), self._mapper.open_event
         return PlacedEvent(

@@ -8,7 +8,7 @@ from support.recount import rows
 
 SPOIL_EVENT = """
     UPDATE offerlog_events SET state = substr(state, 1, octet_length(state) - 1) || '\\xff'::bytea
-    WHERE topic = 'engaged.2' AND get_byte(state, octet_length(state) - 1) <> 255
+    WHERE topic = 'engaged.3' AND get_byte(state, octet_length(state) - 1) <> 255
 """
 
 
@@ -21,9 +21,9 @@ def test_events_that_can_be_read_and_opened_are_in_order(offerlog: Offerlog) -> 
 @pytest.mark.parametrize(
     ("spoil", "kind", "fault"),
     [
-        (SPOIL_EVENT, "engaged.2", "cannot be opened"),
-        ("DELETE FROM visitors", "engaged.2", "its visitor is not in the store"),
-        ("UPDATE visitors SET wrapped_key = (SELECT min(wrapped_key) FROM visitors)", "offered.2", "opened"),
+        (SPOIL_EVENT, "engaged.3", "cannot be opened"),
+        ("DELETE FROM visitors", "engaged.3", "its visitor is not in the store"),
+        ("UPDATE visitors SET wrapped_key = (SELECT min(wrapped_key) FROM visitors)", "offered.3", "opened"),
     ],
 )
 def test_an_event_that_cannot_be_opened_is_found(

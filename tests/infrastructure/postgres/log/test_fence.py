@@ -70,7 +70,7 @@ def write_looking_first(application: OfferlogApplication, goes_on: Callable[[], 
         while goes_on():
             try:
                 with connection.transaction():
-                    connection.execute("SELECT look_at_epoch(%s)", (epoch,))
+                    connection.execute("SELECT look_before_commit(%s)", (epoch,))
                     time.sleep(random.random() * 0.2)  # noqa: S311 - longer than a fence waits here
                     connection.execute(_INSERT, (f"{epoch:09}",))
             except psycopg.DatabaseError:

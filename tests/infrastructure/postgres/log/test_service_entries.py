@@ -122,13 +122,13 @@ def test_a_dead_letter_that_is_lifted_after_the_erasure_brings_nothing_back(
     # given
     offerlog.wait(offerlog.record(journeys(200)).position)
     visitors = Visitors(dsn)
-    rows(dsn, _SPOIL, "vanished.7", "offered.2", visitors.heads)
+    rows(dsn, _SPOIL, "vanished.7", "offered.3", visitors.heads)
     offerlog.rebuild(accept_difference=True)
     assert offerlog.dead_letters()
     append_all(dsn, *visitors.streams)
     offerlog.wait(last(dsn))
     # when
-    rows(dsn, _SPOIL, "offered.2", "vanished.7", visitors.heads)
+    rows(dsn, _SPOIL, "offered.3", "vanished.7", visitors.heads)
     assert offerlog.retry_dead_letters() > 0
     # then
     assert visitors.count() == (0, 0, 0, 0)

@@ -19,8 +19,8 @@ from support.journeys import journeys
 from support.recount import recounted, rows, shown, streams_of
 
 MAP = str(uuid.uuid4())
-SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.2' AND originator_id = %s"
-MEND = "UPDATE offerlog_events SET topic = 'accepted.2' WHERE topic = 'vanished.7'"
+SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.3' AND originator_id = %s"
+MEND = "UPDATE offerlog_events SET topic = 'accepted.3' WHERE topic = 'vanished.7'"
 
 
 def signal_of(state: str, customer: str, action: str) -> bytes:
