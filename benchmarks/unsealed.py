@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from offerlog_infrastructure.postgres.tree.sealer import TreeSealer
-from offerlog_infrastructure.sealing import SEAL_BYTES, Sealer
+from offerlog_infrastructure.sealing import TAG_BYTES, VisitorSealer
 
-_NO_SEAL = bytes(SEAL_BYTES)
+_NO_SEAL = bytes(TAG_BYTES)
 
 
 @contextmanager
 def parts_unsealed() -> Iterator[None]:
-    """Leave what is sealed as it is; keys are made and encrypted nevertheless."""
-    seal, open_ = Sealer.seal, Sealer.open
-    setattr(Sealer, "open", lambda _, sealed, __: sealed[SEAL_BYTES:])  # noqa: B010 - for this run alone
-    setattr(Sealer, "seal", lambda _, text, __: _NO_SEAL + text)  # noqa: B010 - for this run alone
+    """Leave the sealed parts of visitors as they are; keys are made and encrypted nevertheless."""
+    seal, open_ = VisitorSealer.seal, VisitorSealer.open
+    setattr(VisitorSealer, "open", lambda _, sealed, __: sealed[TAG_BYTES:])  # noqa: B010 - for this run alone
+    setattr(VisitorSealer, "seal", lambda _, text, __: _NO_SEAL + text)  # noqa: B010 - for this run alone
     try:
         yield
     finally:
-        setattr(Sealer, "seal", seal)  # noqa: B010
-        setattr(Sealer, "open", open_)  # noqa: B010
+        setattr(VisitorSealer, "seal", seal)  # noqa: B010
+        setattr(VisitorSealer, "open", open_)  # noqa: B010
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A copy of the log, decoded and opened without the product's code (see docs/events.md)."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class Logged:
         error: The error code and the error message.
         media: The media type; `map_version`: the version of the action map.
         raw: Of a parked signal: the text that came; `raw_length`: how long it was, where it is cut.
-        nonce: Of the sealed part.
+        nonce: Of the sealed part; or the beginning of its tag, where there is no nonce.
     """
 
     position: int
@@ -116,8 +116,12 @@ def decode(row: tuple[Any, ...], visitors: VisitorCopies) -> Logged:
     """
     position, stream, version, topic, stored = row
     kind, _, written = topic.rpartition(".")
-    assert written == "2", topic
     public, sealed = msgspec.msgpack.decode(stored)
+    if kind in (*BOOKKEEPING, *SERVICE) or written == "2":
+        assert written == "2", topic
+    else:
+        assert written == "3", topic
+        public = _in_plain_form(public, kind)
     organization, action_map, recorded, *rest = public
     visitor = visitors.of(token_of(stream))
     session, action, event_id, code, message, blocker, raw = visitors.open(stream, version, kind, sealed)
@@ -173,6 +177,25 @@ def decoded(
             position, stream, version, topic, _ = row
             found.unopened.append(f"{topic} at position {position}, {stream} version {version}: {error}")
     return found
+
+
+def _in_plain_form(public: list[Any], kind: str) -> list[Any]:
+    """Return the fields of version 3 as version 2 has them: nothing is left out, and times are times."""
+    fields = [*public, *[None] * (13 - len(public))]
+    organization, action_map, recorded, occurred, offered, number, version, name, timeout, *rest = fields
+    ended, media, dated, stage = rest
+    occurred = _time(occurred, recorded)
+    head = ["default" if organization is None else organization, action_map, recorded]
+    signal = ["webchat" if media is None else media, occurred, dated is not False, version, name, timeout]
+    own = [number, _time(offered, occurred), ended]
+    return [*head, *signal, *own, *([stage] if kind == "rejected" else [])]
+
+
+def _time(stated: datetime | int | None, other: datetime) -> datetime:
+    """Return a time that is stated by another one: as the same, or as milliseconds before it."""
+    if stated is None or isinstance(stated, datetime):
+        return stated or other
+    return other.replace(microsecond=other.microsecond // 1_000 * 1_000) - timedelta(milliseconds=stated)
 
 
 def _uuid(stored: bytes | None) -> str | None:

@@ -3,14 +3,15 @@
 import base64
 import hmac
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from soak.key_copies import KeyCopies, UnopenedError
@@ -58,6 +59,48 @@ def event(who: str, kind: str, own: list[Any], *, raw: bytes | None = None, vers
     part = sealed(who, msgspec.msgpack.encode(private), place)
     public = ["alpha", UUID(MAPS[0]).bytes, NOON, "webchat", NOON, True, 3, None, 45, *own]
     return 7, stream, version, f"{kind}.2", msgspec.msgpack.encode([public, part])
+
+
+SHORT = b"b" * 16
+"""The secret of a visitor of today."""
+
+
+def sealed_today(text: bytes, place: bytes) -> bytes:
+    """Seal a text of that visitor as a store does today."""
+    return AESSIV(blake2b(key=SHORT, digest_size=64, person=b"offerlog visitor").digest()).encrypt(
+        text, [place]
+    )
+
+
+def test_events_and_visitors_of_today_are_opened(keys: KeyCopies) -> None:
+    """A shorter key, no nonces, ids without gaps, and fields that are left out."""
+    # given
+    token = TOKENS["bert"]
+    names = sealed_today(msgspec.msgpack.encode("bert"), f"names of {token}".encode())
+    visitors = VisitorCopies([(*visitor("bert")[:4], aes_key_wrap(MASTER, SHORT), names)], keys)
+    stream = stream_of(token, MAPS[0])
+    stored: dict[str, list[Any]] = {
+        "offered": [None, None, 1],
+        "rejected": [1_500, -20, 2, 3, None, None, 4, "contentOffer", False, "form"],
+    }
+    rows = []
+    for version, (kind, given) in enumerate(stored.items(), 1):
+        ids = b"\x01" + SESSION.bytes + ACTION.bytes + ACTION.bytes
+        part = sealed_today(ids, stream.bytes + version.to_bytes(4, "big") + kind.encode())
+        public = ["alpha", UUID(MAPS[0]).bytes, NOON + timedelta(microseconds=7), *given]
+        rows.append((version, stream, version, f"{kind}.3", msgspec.msgpack.encode([public, part])))
+    # when
+    copy = decoded(rows, visitors)
+    # then
+    assert copy.unopened == visitors.unopened == []
+    offered, rejected = copy.log
+    assert (offered.occurred, offered.media, offered.dated) == (offered.recorded, "webchat", True)
+    assert rejected.occurred == NOON - timedelta(seconds=1.5)
+    assert rejected.offered_at == rejected.occurred + timedelta(milliseconds=20)
+    assert (rejected.number, rejected.map_version, rejected.ended, rejected.stage) == (2, 3, (4,), "form")
+    assert (rejected.media, rejected.dated) == ("contentOffer", False)
+    assert (rejected.session, rejected.action, rejected.event_id) == (str(SESSION), str(ACTION), str(ACTION))
+    assert offered.nonce != rejected.nonce
 
 
 def part_of(row: Row) -> bytes:

@@ -1,13 +1,17 @@
-"""A copy of the visitors, opened without the product's code (docs/decisions/0032 says what a row holds)."""
+"""A copy of the visitors, opened without the product's code.
+
+docs/decisions/0032 says what a row holds, and 0069 how builds since then seal.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
 from soak.key_copies import NONCE_BYTES, KeyCopies, UnopenedError, open_sealed
 
@@ -21,7 +25,7 @@ class Visitor:
     Attributes:
         digest: As it stands in the row.
         right_digest: Computed from the names in the row.
-        nonce: Of the sealed names.
+        nonce: Of the sealed names; or the beginning of their tag, where there is no nonce.
     """
 
     token: int
@@ -31,6 +35,31 @@ class Visitor:
     digest: UUID
     right_digest: UUID
     nonce: bytes
+
+
+class VisitorCipher:
+    """What opens the sealed parts of one visitor, whichever build sealed them.
+
+    Args:
+        secret: 16 bytes; or 32 from before decision 69, when AES-GCM took them as its key.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._siv = AESSIV(blake2b(key=secret, digest_size=64, person=b"offerlog visitor").digest())
+        self._former = AESGCM(secret) if len(secret) == 32 else None
+
+    def open(self, sealed: bytes, place: bytes) -> bytes:
+        """Open what is bound to a place.
+
+        Raises:
+            UnopenedError: It was changed, or belongs to another place or key.
+        """
+        try:
+            return self._siv.decrypt(bytes(sealed), [place])
+        except (InvalidTag, ValueError) as error:
+            if self._former is None:
+                raise UnopenedError(f"a sealed part of {len(sealed)} bytes does not open") from error
+        return open_sealed(self._former, sealed, place)
 
 
 class VisitorCopies:
@@ -48,7 +77,7 @@ class VisitorCopies:
     def __init__(self, rows: Iterable[tuple[Any, ...]], keys: KeyCopies) -> None:
         self.visitors: dict[int, Visitor] = {}
         self.unopened: list[str] = []
-        self._ciphers: dict[int, AESGCM] = {}
+        self._ciphers: dict[int, VisitorCipher] = {}
         for row in rows:
             try:
                 self._add(row, keys)
@@ -57,8 +86,8 @@ class VisitorCopies:
 
     def _add(self, row: tuple[Any, ...], keys: KeyCopies) -> None:
         token, digest, kek, organization, wrapped_key, sealed = row
-        cipher = AESGCM(keys.unwrap(kek, wrapped_key))
-        names = msgspec.msgpack.decode(open_sealed(cipher, sealed, f"names of {token}".encode()))
+        cipher = VisitorCipher(keys.unwrap(kek, wrapped_key))
+        names = msgspec.msgpack.decode(cipher.open(sealed, f"names of {token}".encode()))
         kind, who = names if isinstance(names, list) else ("cookie", names)
         who = str(UUID(bytes=who)) if isinstance(who, bytes) else who
         right_digest = keys.digest(organization, kind, who)
@@ -88,7 +117,12 @@ class VisitorCopies:
         token = token_of(stream)
         self.of(token)
         place = stream.bytes + version.to_bytes(4, "big") + name.encode()
-        fields: list[Any] = msgspec.msgpack.decode(open_sealed(self._ciphers[token], sealed, place))
+        opened = self._ciphers[token].open(sealed, place)
+        if opened[0] in (0, 1):  # two ids or three, and nothing else
+            ids = [opened[at : at + 16] for at in range(1, len(opened), 16)]
+            assert len(opened) == 33 + 16 * opened[0], opened
+            return [*ids, *[None] * (7 - len(ids))]
+        fields: list[Any] = msgspec.msgpack.decode(opened)
         return fields
 
 
