@@ -66,8 +66,8 @@ def sealed_digest(sealed: bytes) -> bytes:
     """Return the hash of a sealed part for the leaf: of a blanked one, the hash that it keeps.
 
     A blanked sealed part is the byte 0x00 and the 32 bytes of the SHA-256 of what was sealed. No live sealed
-    part looks like that. It is empty, or has 28 bytes for nonce and tag and at least 42 for the private
-    fields, whose first two are ids.
+    part looks like that. It is empty, or has 16 bytes for a tag and at least 33 for the private fields, whose
+    first two are ids. Older builds needed more for both.
     """
     if len(sealed) == BLANKED_BYTES and sealed[:1] == BLANKED_MARK:
         return sealed[1:]
