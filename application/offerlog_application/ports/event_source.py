@@ -118,5 +118,32 @@ class EventSource(Protocol):
             ClosedError: The service has been closed.
         """
 
+    def find_moved(self, after: int) -> int | None:
+        """Look for events behind a position that this server has recorded, and that lie elsewhere by now.
+
+        Returns:
+            A position up to which none can appear here any more, 0 if that is not known; None if no event has
+            moved.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+
+    def read_moved(self, after: int, until: int, limit: int, *, identify: str | None) -> Sequence[LogRow]:
+        """Read the events with positions of another server that lie here by now, in order.
+
+        Args:
+            after: A position of that server, or its beginning.
+            until: The last position allowed; one of that server.
+            limit: The most events.
+            identify: The organization of which the identifying fields are wanted; None for none.
+
+        Raises:
+            UnreadableEventError: The next event is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+
     def close(self) -> None:
         """End the reads under way, and release the connection."""

@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError, UnreadableEventError
 from offerlog_application.ports.event_source import SETTLING_SECONDS, LogPage, LogRow
@@ -24,8 +24,9 @@ from offerlog_application.ports.positions import (
     UnknownPositionError,
     by_shard,
     latest_position,
+    only_position,
 )
-from offerlog_application.ports.shards import HOME
+from offerlog_application.ports.shards import HOME, SliceInMotionError
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.errors import OfferlogError
 
@@ -34,6 +35,9 @@ _PATIENCE_SECONDS: Final = 5.0
 
 _FIRST_HORIZON_SECONDS: Final = 11.0
 """Further seconds for a reader who waits for such writers: a new connection has to find a horizon first."""
+
+_MOST_READS: Final = 50
+"""Number of times that all shards are read again while slices move."""
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -64,7 +68,7 @@ class MergedEventSource:
         """Read the events of all shards after a position, at most `limit`.
 
         A shard that cannot be reached, or whose next event cannot be read, is named by the page: what it has
-        comes later.
+        comes later. Events that have moved with their slice are read where they lie, at their old place.
 
         Args:
             after: A position that a page had. A number is one of the home: the other shards are read from
@@ -77,32 +81,82 @@ class MergedEventSource:
             UnknownPositionError: The position is that of one event of another shard than the home.
             PositionAheadError: No event has had that position yet.
             ReadTimeoutError: A page takes longer than it may.
+            SliceInMotionError: Slices move without a pause.
             ClosedError: The service has been closed.
         """
         read_to = _split(after)
+        found: Mapping[int, _ShardPage | OfferlogError] = {}
+        epochs: Mapping[int, object] | None = None
+        for _ in range(_MOST_READS):
+            found = self._read_pages(read_to, limit, identify, settling_seconds)
+            if not any(isinstance(one, _ShardPage) and one.has_moved for one in found.values()):
+                break
+            if epochs is not None and epochs == self._read_epochs():
+                break  # no slice has moved while all were read
+            epochs = self._read_epochs()
+        else:
+            raise SliceInMotionError(HOME, [])
+        rows: dict[int, Sequence[LogRow]] = {}
+        is_end = self._numbers() == found.keys()
+        waits_for: list[OfferlogError] = []
+        for number, one in found.items():
+            read_to.setdefault(number, _begin(number))
+            if isinstance(one, _ShardPage):
+                rows[number], is_end = one.rows, is_end and one.is_end
+            else:
+                waits_for.append(one)
+        merged, taken = _merge(rows, read_to, limit)
+        is_end = is_end and not waits_for and all(taken[number] == len(rows[number]) for number in rows)
+        return LogPage(merged, _join(read_to), is_end, waits_for)
 
-        def read(shard: Shard) -> LogPage:
-            begin = read_to.get(shard.number, 0)
-            return shard.store.event_source.read_page(
+    def _read_pages(
+        self, read_to: Mapping[int, int], limit: int, identify: str | None, settling_seconds: float
+    ) -> Mapping[int, "_ShardPage | OfferlogError"]:
+        """Read a page of what each shard has recorded, wherever it lies by now."""
+
+        def read(shard: Shard) -> _ShardPage:
+            begin, source = read_to.get(shard.number, 0), shard.store.event_source
+            before = source.find_moved(begin)
+            page = source.read_page(
                 0 if begin == _begin(shard.number) else begin,
                 limit,
                 identify=identify,
                 settling_seconds=settling_seconds,
             )
+            has_moved = before is not None or source.find_moved(begin) is not None
+            read_up_to = only_position(page.position)
+            until = max(before or 0, read_up_to) if page.is_end else read_up_to
+            return _ShardPage(page.rows, page.is_end, has_moved, begin, until)
 
-        waits_for: list[OfferlogError] = []
-        pages: dict[int, LogPage] = {}
-        for number, found in self._ask_all(read, settling_seconds).items():
-            read_to.setdefault(number, _begin(number))
-            if isinstance(found, LogPage):
-                pages[number] = found
+        pages = dict(self._ask_all(read, settling_seconds))
+        moved = {n: one for n, one in pages.items() if isinstance(one, _ShardPage) and one.has_moved}
+        if not moved:
+            return pages
+
+        def read_others(shard: Shard) -> Mapping[int, Sequence[LogRow]]:
+            return {
+                number: shard.store.event_source.read_moved(one.begin, one.until, limit, identify=identify)
+                for number, one in moved.items()
+                if number != shard.number and one.until > max(one.begin, _begin(number))
+            }
+
+        elsewhere = self._ask_all(read_others, 0.0)
+        for number, one in moved.items():
+            positioned = {row.position: row for row in one.rows}
+            for found in elsewhere.values():
+                if isinstance(found, OfferlogError):
+                    pages[number] = found  # it may have some of them
+                    break
+                positioned |= {row.position: row for row in found.get(number, ())}
             else:
-                waits_for.append(found)
-        rows, taken = _merge({number: page.rows for number, page in pages.items()}, read_to, limit)
-        is_end = self._numbers() == pages.keys() and all(
-            page.is_end and taken[number] == len(page.rows) for number, page in pages.items()
-        )
-        return LogPage(rows, _join(read_to), is_end, waits_for)
+                rows = [positioned[place] for place in sorted(positioned)]
+                pages[number] = one._replace(rows=rows[:limit], is_end=one.is_end and len(rows) <= limit)
+        return pages
+
+    def _read_epochs(self) -> Mapping[int, object]:
+        """Read the epochs of all slices on all shards; a shard that cannot be reached has none."""
+        found = self._ask_all(lambda shard: shard.read_held().epochs, 0.0)
+        return {number: None if isinstance(one, OfferlogError) else one for number, one in found.items()}
 
     def find_end(self) -> LogPosition:
         """Return the positions of the last events of all shards that can be read now.
@@ -138,7 +192,7 @@ class MergedEventSource:
 
     def _numbers(self) -> AbstractSet[int]:
         """Return the numbers of all shards, by the map as it was read last."""
-        return {HOME, *self._router.map.shards}
+        return {*self._router.map.numbers}
 
     def _find_thread(self, number: int) -> "_ShardThread":
         with self._lock:
@@ -147,6 +201,24 @@ class MergedEventSource:
             if number not in self._threads:
                 self._threads[number] = _ShardThread(self._router, number)
             return self._threads[number]
+
+
+class _ShardPage(NamedTuple):
+    """A page of the events that a shard has recorded.
+
+    Attributes:
+        rows: The events, by position.
+        is_end: True if there was nothing more to read.
+        has_moved: True if some events behind the position before the page lie on other shards by now.
+        begin: The position before the page.
+        until: Up to here no event of the shard can appear any more that is not among those of the page.
+    """
+
+    rows: Sequence[LogRow]
+    is_end: bool
+    has_moved: bool
+    begin: int
+    until: int
 
 
 class _ShardThread:

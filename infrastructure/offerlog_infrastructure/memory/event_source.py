@@ -1,5 +1,7 @@
 """A log in memory, as its followers read it."""
 
+from collections.abc import Sequence
+
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.event_source import (
     SETTLING_SECONDS,
@@ -53,6 +55,16 @@ class MemoryEventSource:
         if self._is_closed:
             raise ClosedError
         return self._log.last()
+
+    def find_moved(self, after: int) -> int | None:
+        """Return None: there is no other server."""
+        del after
+        return None
+
+    def read_moved(self, after: int, until: int, limit: int, *, identify: str | None) -> Sequence[LogRow]:
+        """Return nothing: there is no other server."""
+        del after, until, limit, identify
+        return ()
 
     def close(self) -> None:
         """End all further reads with `ClosedError`."""

@@ -23,7 +23,7 @@ from offerlog_application.reading.exports import Export, ExportRequest
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from support.http_site import serving
-from support.installations import Stores, make_stores
+from support.installations import Stores, make_stores, move_slice
 from support.journeys import DAY, an_id, journeys, signal
 from support.recount import until
 
@@ -277,3 +277,32 @@ def test_a_filter_holds_over_all_servers(services: tuple[ShardedOfferlog, Offerl
     nothing = sharded.feed.page(wanted=FeedFilter.parse(["qualified"]))
     assert (nothing.events, nothing.is_end) == ([], True)
     assert by_shard(nothing.position).keys() == {0, 1, 2}
+
+
+def test_events_that_have_moved_come_at_their_old_place(make_dsn: Callable[[], str]) -> None:
+    """Also on a second server, and at home again; a reader who was behind misses none, and none comes twice."""
+    with make_stores(make_dsn, "6-a", "b-f") as stores, stores.open() as service:
+        service.record(journeys(60))
+        service.catch_up()
+        everything = _read(service)
+        places = [0, 9, len(everything) // 2, len(everything)]
+        cursors: list[LogPosition] = [0 if n == 0 else everything[n - 1].cursor for n in places]
+        identified = {one.position: one.identity for one in service.events(identified=True)}
+
+        def check() -> None:
+            for place, cursor in zip(places, cursors, strict=True):
+                for limit in (7, 500):
+                    found = _read(service, cursor, limit)
+                    assert _by_server(found) == _by_server(everything[place:])
+            assert {one.position: one.identity for one in service.events(identified=True)} == identified
+
+        for number in range(6):  # all that the home has recorded
+            move_slice(stores, number, 1)
+        check()
+        for number in range(3):
+            move_slice(stores, number, 2)
+        check()
+        move_slice(stores, 0, 0)
+        check()
+        service.wait(service.record([signal("offered", visitor=f"new {n}") for n in range(30)]).position)
+        assert len(_read(service, cursors[-1])) == 30

@@ -62,6 +62,7 @@ _SELECT_END: LiteralString = """
     SELECT coalesce(max(notification_id), 0) FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s
 """
+_SELECT_HAS_MOVED: LiteralString = "SELECT EXISTS (SELECT FROM moved_events WHERE last_position > %s)"
 _SELECT_LAST_DRAWN: LiteralString = "SELECT coalesce(pg_sequence_last_value('log_positions'), 0)"
 
 
@@ -112,6 +113,21 @@ class PostgresEventSource:
     def find_end(self) -> int:
         """Return the position of the last event that can be read now; 0 if there is none."""
         return self._ask(self._select_end, lambda _: False, SETTLING_SECONDS)[0]
+
+    def find_moved(self, after: int) -> int | None:
+        """Look for events behind a position that have moved to another server."""
+        with self._borrow() as connection:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                if cursor.execute(_SELECT_HAS_MOVED, (after,), prepare=True).fetchone() == (False,):
+                    return None
+            with connection.cursor() as rows:
+                return self._horizon.advance(rows) or 0
+
+    def read_moved(self, after: int, until: int, limit: int, *, identify: str | None) -> Sequence[LogRow]:
+        """Read the events with positions of another server that lie here by now."""
+        with self._borrow() as connection:
+            rows, visitors = self._select_moved(connection, after, until, limit, identify)
+        return self._read_rows(rows, visitors, identify)
 
     def close(self) -> None:
         """End the page that is being read, and close the connection."""
@@ -206,11 +222,16 @@ class PostgresEventSource:
             rows = select_page(cursor, after, safe, limit)
             files = self._application.archived_files
             rows = list(add_archived(connection, files, rows, after, safe, limit=limit))
-            if identify is None or not rows:
-                return rows, {}
-            tokens = list({token_of(row[1]) for row in rows})
-            found = cursor.execute(_SELECT_VISITORS, (identify, tokens), prepare=True).fetchall()
-            return rows, {row[0]: row for row in found}
+            return rows, _select_visitors(cursor, rows, identify)
+
+    def _select_moved(
+        self, connection: StoreConnection, after: int, until: int, limit: int, identify: str | None
+    ) -> tuple[Sequence[PositionedRow], Mapping[int, _VisitorRow]]:
+        with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            if identify is not None:
+                cursor.execute(ONE_SNAPSHOT)
+            rows = select_page(cursor, after, until, limit)
+            return rows, _select_visitors(cursor, rows, identify)
 
     def _select_end(self, connection: StoreConnection) -> int:
         """Select the position of the last event up to the safe horizon."""
@@ -276,6 +297,17 @@ class PostgresEventSource:
             row if row.event is not None else row._replace(organization=owners.get(token_of(row.stream)))
             for row in read
         ]
+
+
+def _select_visitors(
+    cursor: Cursor[Any], rows: Sequence[PositionedRow], identify: str | None
+) -> Mapping[int, _VisitorRow]:
+    """Select the visitors of some events by token, if they are to be identified."""
+    if identify is None or not rows:
+        return {}
+    tokens = list({token_of(row[1]) for row in rows})
+    found = cursor.execute(_SELECT_VISITORS, (identify, tokens), prepare=True).fetchall()
+    return {row[0]: row for row in found}
 
 
 def _check_ahead(cursor: Cursor[Any], after: int) -> None:
