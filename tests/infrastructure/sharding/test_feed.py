@@ -280,7 +280,7 @@ def test_a_filter_holds_over_all_servers(services: tuple[ShardedOfferlog, Offerl
 
 
 def test_events_that_have_moved_come_at_their_old_place(make_dsn: Callable[[], str]) -> None:
-    """Also on a second server, and at home again; a reader who was behind misses none, and none comes twice."""
+    """Also on a second server, and at home again: a reader who was behind misses none."""
     with make_stores(make_dsn, "6-a", "b-f") as stores, stores.open() as service:
         service.record(journeys(60))
         service.catch_up()
