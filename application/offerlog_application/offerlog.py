@@ -22,6 +22,7 @@ from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import Freshness, ProjectionStatus
 from offerlog_application.ports.read_side import Replica
+from offerlog_application.ports.shards import HOME, ShardProgress
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
@@ -254,6 +255,14 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
     def projections(self) -> Sequence[ProjectionStatus]:
         """Return the position and the lag of every projection."""
         return self._reads.status()
+
+    def servers(self) -> Collection[int]:
+        """Return the numbers of the servers that share the visitors; 0 for the only one."""
+        return (HOME,)
+
+    def progress_of_servers(self) -> Sequence[ShardProgress]:
+        """Return the same by server. One of several that does not answer is named, and not waited for."""
+        return [ShardProgress(HOME, self.projections())]
 
     def freshness(self) -> Freshness:
         """Return the position and the age of the suppression list; cheap, also far behind the log."""

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from offerlog_application.evidence.evidence import CosigningWitness, Evidence
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.rebuilds import RebuildProgress
@@ -173,6 +174,14 @@ class OpenStore:
         """
         of_home = None if self._home is None else self._home._identity  # noqa: SLF001 - the same class
         check_shard(self._identity, of_home, number)
+
+    def watch_server(self, number: int) -> None:
+        """Watch from now on whether the server of this shard answers; see `find_silence`."""
+        self._application.watch_server("the home" if number == HOME else f"shard {number}")
+
+    def find_silence(self) -> StoreUnavailableError | None:
+        """Return why the server is known not to answer; None while it answers, or is not watched."""
+        return self._application.find_silence()
 
     def become_home(self) -> None:
         """Make the store the home of an installation of several; see `make_home`."""

@@ -4,13 +4,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
 
 from offerlog_application.evidence.evidence import CosigningWitness
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.read_side import Replica
+from offerlog_application.ports.shards import HOME
 from offerlog_application.ports.tracing import Trace
 from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.recording.writer import GroupCommitWriter
@@ -24,9 +24,6 @@ from offerlog_infrastructure.opened_shards import OpenedShards
 from offerlog_infrastructure.opened_store import OpenStore
 from offerlog_infrastructure.shard_places import place_of_shard
 from offerlog_infrastructure.webhooks.networks import Network
-
-_SHARDS_SECONDS: Final = 10.0
-"""Seconds for which the start waits for shards; those that cannot be reached are opened once they can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +134,7 @@ def make_shard(
         service=service,
         read_owned=store.read_owned,
         read_held=store.read_held_slices,
+        find_silence=store.find_silence,
     )
 
 
@@ -153,13 +151,17 @@ def make_sharded_service(
         held: Gets the shards, to close them.
         resources: Left at the end of the service's `close`.
     """
+    home.watch_server(HOME)
     of_home = make_shard(home, options, ExitStack())
-    held.callback(of_home.service.close)
-    shards = OpenedShards(
-        of_home, home.directory(), lambda number, url: _open_shard(home, options, number, url)
-    )
+    try:
+        shards = OpenedShards(
+            of_home, home.directory(), lambda number, url: _open_shard(home, options, number, url)
+        )
+    except BaseException:
+        of_home.service.close()
+        raise
     held.callback(shards.close)
-    shards.open_all(_SHARDS_SECONDS)
+    shards.begin()
     return ShardedOfferlog(
         shards,
         clock=options.clock,
@@ -191,6 +193,7 @@ def _open_shard(home: OpenStore, options: ServiceOptions, number: int, url: str)
             )
         )
         store.check_number(number)
+        store.watch_server(number)
         resources = ExitStack()
         shard = make_shard(store, options, resources, number=number)
         resources.push(held.pop_all())

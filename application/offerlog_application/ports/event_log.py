@@ -292,6 +292,9 @@ class Streams(Protocol):
         It is remembered, and another one once its secret was destroyed: ask at each use.
         """
 
+    def remembers_key(self, organization: str) -> bool:
+        """Return True if `key` would answer without asking the store."""
+
     def newest_action(self, offer: OfferKey) -> NewestAction:
         """Return the action that began last, and the policy of its action map.
 

@@ -143,6 +143,12 @@ class KeySource(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    def find_kept(self, text: str) -> Key | None:
+        """Return the valid key with this text as its last look-up has found it, without asking the store.
+
+        It is for the time in which the store does not answer, and is forgotten after a quarter of an hour.
+        """
+
     def is_unknown(self, text: str) -> bool:
         """Return True if a look-up has shown that no valid key has this text, without asking the store."""
 
@@ -183,6 +189,9 @@ class KeyStore(KeySource, Protocol):
 
     def find_remembered_id(self, key_id: str) -> Key | None:
         """Return the valid key with this id if it was looked up just now, without asking the store."""
+
+    def find_kept_id(self, key_id: str) -> Key | None:
+        """Return the valid key with this id as its last look-up has found it; see `find_kept`."""
 
     def find_id(self, key_id: str) -> Key | None:
         """Return the valid key with this id; None if there is none."""

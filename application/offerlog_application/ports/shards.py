@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.read_models import ProjectionStatus
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.stream_ids import slice_of
 
@@ -122,6 +123,21 @@ class MoveProgress(NamedTuple):
     step: str
     copied: int
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardProgress:
+    """The progress of the projections of one shard.
+
+    Attributes:
+        number: The number of the shard; 0 for the home, and for a store that is the only one.
+        statuses: The projections; none while the shard does not answer.
+        trouble: Why it does not; None if it does.
+    """
+
+    number: int
+    statuses: Sequence[ProjectionStatus]
+    trouble: "ShardUnavailableError | None" = None
 
 
 class Directory(Protocol):

@@ -123,6 +123,10 @@ class OfferService:
         """
         self._key(organization)
 
+    def is_prepared(self, organization: str) -> bool:
+        """Return True if `prepare` has nothing to read."""
+        return self._streams.remembers_key(organization)
+
     def submit_offer(
         self,
         organization: str,

@@ -67,6 +67,10 @@ class WriteSide(OrganizationScope):
         """
         self._service.prepare(organization)
 
+    def is_prepared(self, organization: str) -> bool:
+        """Return True if `prepare` has nothing to read; asks nobody."""
+        return self._service.is_prepared(organization)
+
     def record(
         self,
         signals: Iterable[SignalInput],

@@ -126,8 +126,9 @@ class DividedWriter:
     @property
     def health(self) -> WriterHealth:
         """The state of the writers. There is trouble, or a stall, if no shard can be written to."""
-        found = [shard.writer.health for shard in self._router.open()]
-        troubles = [one.trouble for one in found]
+        shards = self._router.open()
+        found = [shard.writer.health for shard in shards]
+        troubles = [shard.find_silence() or one.trouble for shard, one in zip(shards, found, strict=True)]
         return WriterHealth(
             alive=all(one.alive for one in found),
             stalled_seconds=min((one.stalled_seconds for one in found), default=0.0),

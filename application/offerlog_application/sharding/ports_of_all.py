@@ -186,7 +186,7 @@ class AllChanges:
         """
         known: set[ActionMapId] = set()
         error: ShardUnavailableError | None = None
-        for number in self._router.read_map().numbers:
+        for number in self._router.newest_map().numbers:
             try:
                 known |= self._router.ask(
                     self._router.get(number),

@@ -37,6 +37,10 @@ class RoutedStreams:
         """Return the organization's key for digests of visitors, which the home has made."""
         return self._router.home.store.log.key(organization)
 
+    def remembers_key(self, organization: str) -> bool:
+        """Return True if `key` would answer without asking the home."""
+        return self._router.home.store.log.remembers_key(organization)
+
     def newest_action(self, offer: OfferKey) -> NewestAction:
         """Return the action that began last, from the shard of the visitor."""
         return self._router.ask_one(offer.visitor_digest, lambda shard: shard.store.log.newest_action(offer))
@@ -92,7 +96,7 @@ class RoutedRefusals:
         visitor_digest: UUID | None = None,
         action_map_id: UUID | None = None,
     ) -> Generator[KeptSignal]:
-        """Stream the refusals of a visitor.
+        """Stream the refusals of a visitor. Nothing is asked before the first one is wanted.
 
         Raises:
             NotOverShardsError: No visitor is given.
@@ -110,7 +114,7 @@ class RoutedRefusals:
             visitor_digest=visitor_digest,
             action_map_id=action_map_id,
         )
-        return self._router.stream(shard, found)
+        yield from self._router.stream(shard, found)
 
     def prune(self, before: datetime) -> int:
         """Delete some refusals on each shard; return their number."""
@@ -185,7 +189,7 @@ class RoutedReads:
     def status(self) -> Sequence[ProjectionStatus]:
         """Return position and lag of each projection of each shard; the names end with `@` and its number."""
         return [
-            replace(one, name=f"{one.name}@{shard.number}")
+            name_with_shard(one, shard.number)
             for shard in self._router.all()
             for one in self._router.ask(shard, lambda asked: asked.store.reads.status())
         ]
@@ -212,6 +216,11 @@ class RoutedReads:
 
     def close(self) -> None:
         """Do nothing: the shards release their connections."""
+
+
+def name_with_shard(status: ProjectionStatus, number: int) -> ProjectionStatus:
+    """Return the status of a projection of a shard, with a name that ends with `@` and its number."""
+    return replace(status, name=f"{status.name}@{number}")
 
 
 def _join_freshness(found: Sequence[Freshness]) -> Freshness:

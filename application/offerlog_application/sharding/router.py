@@ -45,6 +45,7 @@ class Shard:
         service: The service, with that writer. It applies the projections of its store and keeps deadlines.
         read_owned: Reads the slices that the store owns now.
         read_held: Reads the slices that it has now, also those that leave it.
+        find_silence: Returns why its server is known not to answer; None while it answers. Asks nobody.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Shard:
     service: Offerlog
     read_owned: Callable[[], Collection[int]]
     read_held: Callable[[], HeldSlices]
+    find_silence: Callable[[], StoreUnavailableError | None]
 
 
 class OpenShards(Protocol):
@@ -70,11 +72,14 @@ class OpenShards(Protocol):
             StoreUnavailableError: The home cannot be reached.
         """
 
+    def await_first_attempts(self) -> None:
+        """Wait until it was tried to open each shard, for some seconds; `get` does not wait afterwards."""
+
     def keep_deadlines(self) -> None:
         """Start the upkeep of each shard, also of one that is opened later."""
 
     def get(self, number: int) -> Shard:
-        """Return a shard, without waiting for one that cannot be reached.
+        """Return a shard. Waits for one that is being opened for the first time, for some seconds.
 
         Raises:
             StoreUnavailableError: It could not be opened yet.
@@ -112,21 +117,30 @@ class Router:
         """
         return self._shards.read_map()
 
+    def newest_map(self) -> ShardMap:
+        """Read the shard of each slice anew; as it was read last while the home cannot be reached."""
+        with suppress(StoreUnavailableError):
+            return self.read_map()
+        return self.map
+
     @property
     def home(self) -> Shard:
         """The home."""
         return self._shards.get(HOME)
 
     def get(self, number: int) -> Shard:
-        """Return a shard.
+        """Return a shard that answers, as far as is known.
 
         Raises:
-            ShardUnavailableError: It could not be opened yet.
+            ShardUnavailableError: It could not be opened yet, or its server is known not to answer.
         """
         try:
-            return self._shards.get(number)
+            shard = self._shards.get(number)
         except StoreUnavailableError as error:
             raise self.explain(number, error) from error
+        if (silence := shard.find_silence()) is not None:
+            raise self.explain(number, silence)
+        return shard
 
     def ask_one(self, digest: UUID, ask: Callable[[Shard], T]) -> T:
         """Ask the shard of a visitor; again, by a map read anew, while the slice has gone elsewhere.
@@ -298,14 +312,14 @@ class Router:
             raise self.explain(shard.number, error) from error
 
     def _check(self, shard: Shard) -> None:
-        """Check that the writer has not found the shard's server away in the last seconds.
+        """Check that a shard's server answers, and that the writer has not found it away lately.
 
         So a read does not wait for a server that is known to be away.
 
         Raises:
-            ShardUnavailableError: It has.
+            ShardUnavailableError: It does not, or has.
         """
-        trouble = shard.writer.health.trouble
+        trouble = shard.find_silence() or shard.writer.health.trouble
         if trouble is not None and trouble.trouble is StoreTrouble.UNREACHABLE:
             raise self.explain(shard.number, trouble)
 

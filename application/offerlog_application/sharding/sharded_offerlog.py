@@ -6,7 +6,7 @@ tree, as where there is one server. This one has none of these.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import cast
+from typing import Final, cast
 
 from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.offerlog import Offerlog
@@ -14,19 +14,24 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.read_models import Freshness, Proof
+from offerlog_application.ports.shards import HOME, ShardProgress, ShardUnavailableError
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
 from offerlog_application.recording.expiry import Expired
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.sharding.divided_writer import DividedWriter
-from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams
+from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams, name_with_shard
 from offerlog_application.sharding.refused_port import RefusedEvidence, RefusedPort
 from offerlog_application.sharding.router import OpenShards, Router
 from offerlog_application.sharding.sharded_store import make_sharded_store
 from offerlog_application.sharding.sharded_waits import ShardedWaits
+from offerlog_application.sharding.side_by_side import ask_side_by_side
 from offerlog_domain.context import Rules
 from offerlog_domain.identity import VisitorKey, parse_visitor_key
+
+_PROGRESS_SECONDS: Final = 1.0
+"""Seconds for which the progress of a shard is waited for: monitors ask for it, and have time limits."""
 
 
 class ShardedOfferlog(Offerlog):
@@ -135,6 +140,23 @@ class ShardedOfferlog(Offerlog):
         """Return the proof of a projection on each shard, the home first."""
         return self._router.ask_each(lambda shard: shard.store.proofs.proof(name))
 
+    def servers(self) -> Collection[int]:
+        """Return the numbers of the home and of all shards with slices, by the map that was read last."""
+        return {HOME, *self._router.map.shards}
+
+    def progress_of_servers(self) -> Sequence[ShardProgress]:
+        """Return the progress of the projections of each shard, within about a second.
+
+        The names of the projections end with `@` and the number of the shard.
+        """
+        found = ask_side_by_side(self._router, lambda shard: shard.store.reads.status(), _PROGRESS_SECONDS)
+        return [
+            ShardProgress(number, [], one)
+            if isinstance(one, ShardUnavailableError)
+            else ShardProgress(number, [name_with_shard(status, number) for status in one])
+            for number, one in found.items()
+        ]
+
     def shards_of(self, visitors: Iterable[VisitorKey], *, organization: str | None = None) -> frozenset[int]:
         """Return the numbers of the shards that have these visitors, by the map as it was read last."""
         name, shard_map = self._of(organization), self._router.map
@@ -154,11 +176,20 @@ class ShardedOfferlog(Offerlog):
         )
 
     def keep_deadlines(self) -> None:
-        """Start the upkeep of each shard in the background, also of one that is reached later."""
+        """Start the upkeep of each shard in the background, also of one that is reached later.
+
+        A process that keeps something serves: it waits for its shards now, for seconds, and never on its
+        event loop.
+        """
+        self._shards.await_first_attempts()
         self._shards.keep_deadlines()
 
     def keep_key_uses(self) -> None:
-        """Store from time to time on the home when keys were used in this process."""
+        """Store from time to time on the home when keys were used in this process.
+
+        Waits for the shards as `keep_deadlines` does.
+        """
+        self._shards.await_first_attempts()
         self._router.home.service.keep_key_uses()
 
     @property

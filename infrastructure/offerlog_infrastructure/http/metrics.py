@@ -150,12 +150,19 @@ class ServiceMetrics(Collector):
             labels=["projection"],
         )
         try:
-            statuses = self._service.projections()
+            servers = self._service.progress_of_servers()
             others = [*self._seal_gauges(), *self._subscription_gauges()]
             others += describe_webhooks(self._service.webhooks.of_all_organizations())
         except StoreUnavailableError:  # `_store_metrics` counts it with its reason
             return []
-        for status in statuses:
+        if len(servers) > 1:
+            answers = GaugeMetricFamily(
+                "offerlog_shard_answers", "1 if the server of a shard answers", labels=["shard"]
+            )
+            for server in servers:
+                answers.add_metric([str(server.number)], server.trouble is None)
+            others.append(answers)
+        for status in [one for server in servers for one in server.statuses]:
             seconds = float("nan") if status.lag_seconds is None else status.lag_seconds
             lag.add_metric([status.name], seconds)
             behind.add_metric([status.name], status.lag_events)

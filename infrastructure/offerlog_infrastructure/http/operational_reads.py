@@ -16,13 +16,13 @@ class OperationalReads:
     """Values about the service itself, each read by one thread at most a few times a second.
 
     Attributes:
-        statuses: Progress of every projection.
+        progress: Progress of every projection, by server.
         metrics: All metrics in the text format of Prometheus.
     """
 
     def __init__(self, service: Offerlog, metrics: ServiceMetrics) -> None:
-        self.statuses = SharedRead(
-            service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
+        self.progress = SharedRead(
+            service.progress_of_servers, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
         )
         self.metrics = SharedRead(
             metrics.exposition, fresh_seconds=_METRICS_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS

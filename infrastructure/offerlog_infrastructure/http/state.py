@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key, KeyStore
 from offerlog_application.recording.completions import Completions
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.http.metrics import ServiceMetrics
 from offerlog_infrastructure.http.operational_reads import OperationalReads
 from offerlog_infrastructure.http.peers import TrustedProxies
@@ -92,7 +93,7 @@ class ServiceState:
         metrics = ServiceMetrics(service, shared.exchange)
         threads, reads = ThreadPools(), SuppressionReads(service)
         key_checks, stopping = (
-            KeyChecks(keys, service.sessions, threads.keys, service.prepare, make),
+            KeyChecks(keys, service.sessions, threads.keys, service.prepare, service.is_prepared, make),
             asyncio.Event(),
         )
         return cls(
@@ -153,3 +154,14 @@ def key_of(connection: HTTPConnection) -> Key:
     """
     key: Key = connection.state.key
     return key
+
+
+def set_visitor(connection: HTTPConnection, visitor: VisitorKey) -> None:
+    """Note the one visitor that this request is about."""
+    connection.state.visitor = visitor
+
+
+def visitor_of(connection: HTTPConnection) -> VisitorKey | None:
+    """Return the one visitor that this request is about; None if none was noted."""
+    visitor: VisitorKey | None = getattr(connection.state, "visitor", None)
+    return visitor

@@ -84,6 +84,14 @@ class MemoryKeys:
         """As `find_id`: memory holds all keys."""
         return self.find_id(key_id)
 
+    def find_kept(self, text: str) -> Key | None:
+        """As `find`: memory holds all keys."""
+        return self.find(text)
+
+    def find_kept_id(self, key_id: str) -> Key | None:
+        """As `find_id`: memory holds all keys."""
+        return self.find_id(key_id)
+
     def is_unknown(self, text: str) -> bool:
         """Return whether this text is not a valid key's."""
         return text not in self._texts or self.find_expired(text) is not None

@@ -266,6 +266,11 @@ class MemoryLog(MemoryEpoch):
             if position > behind and action_map_id in {None, event.action_map_id}:
                 yield PlacedEvent(position, recorded, before)
 
+    def remembers_key(self, organization: str) -> bool:
+        """Return True: memory is not waited for."""
+        del organization
+        return True
+
     def key(self, organization: str) -> OrganizationKey:
         """Return the organization's key, the same in every process; another one after a deletion."""
         with self.lock:

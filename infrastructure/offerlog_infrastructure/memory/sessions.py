@@ -52,6 +52,10 @@ class MemorySessions:
         """As `find`: all sessions are in memory."""
         return self.find(text)
 
+    def find_kept(self, text: str) -> Key | None:
+        """As `find`: all sessions are in memory."""
+        return self.find(text)
+
     def is_unknown(self, text: str) -> bool:
         """Return True if no session that is open has this text."""
         return text not in self._open

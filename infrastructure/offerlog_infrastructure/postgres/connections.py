@@ -243,6 +243,7 @@ class StorePool(ConnectionPool[StoreConnection]):
     Attributes:
         troubles: As given.
         disk: As given.
+        find_silence: Returns why the server is known not to answer; None where it is not known.
     """
 
     def __init__(
@@ -262,6 +263,8 @@ class StorePool(ConnectionPool[StoreConnection]):
         self._answer_within = answer_within
         self._trouble: Exception | None = None
         self._trouble_at = 0.0
+        self.find_silence: Callable[[], Exception | None] = lambda: None
+        self._lent: set[StoreConnection] = set()
         super().__init__(
             kwargs=arguments,
             connection_class=StoreConnection,
@@ -287,6 +290,8 @@ class StorePool(ConnectionPool[StoreConnection]):
         began = time.monotonic()
         deadline = began + patience
         while True:
+            if (silence := self.find_silence()) is not None:
+                raise PoolTimeout(f"the server does not answer: {silence}") from silence
             left = deadline - time.monotonic()
             try:
                 # Short rounds: each makes the pool try to connect again, so its delay does not grow.
@@ -299,6 +304,7 @@ class StorePool(ConnectionPool[StoreConnection]):
                 if left > _RETRY_SECONDS and (trouble is None or waited < away):
                     continue
                 raise PoolTimeout(f"no connection in {waited:.0f} seconds: {why}") from trouble or error
+            self._lent.add(connection)
             if connection.is_alive():
                 connection.answer_within = self._answer_within
                 return connection
@@ -313,7 +319,17 @@ class StorePool(ConnectionPool[StoreConnection]):
     def putconn(self, conn: StoreConnection) -> None:
         """Take a connection back."""
         conn.used = time.monotonic()
+        self._lent.discard(conn)
         super().putconn(conn)
+
+    def close(self, timeout: float = _END_SECONDS) -> None:
+        """Close the pool; do not wait for its threads if they wait for a server that does not answer."""
+        super().close(0.0 if self.find_silence() is not None else timeout)
+
+    def cut(self) -> None:
+        """End all lent connections under those who wait in them; they get an OperationalError."""
+        for connection in [*self._lent]:
+            connection.cut()
 
     def _connect(self, timeout: float | None = None) -> StoreConnection:
         try:

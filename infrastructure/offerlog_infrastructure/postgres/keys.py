@@ -123,6 +123,14 @@ class PostgresKeys:
         """Return the valid key with this text if it was looked up just now, without asking the store."""
         return self._remembered.get(_digest(text), _REMEMBERED_SECONDS)
 
+    def find_kept(self, text: str) -> Key | None:
+        """Return the key with this text if it was valid at a look-up of the last quarter of an hour."""
+        return self._remembered.find_kept(_digest(text))
+
+    def find_kept_id(self, key_id: str) -> Key | None:
+        """Return the key with this id if it was valid at a look-up of the last quarter of an hour."""
+        return self._remembered.find_kept(key_id)
+
     def find_remembered_id(self, key_id: str) -> Key | None:
         """Return the valid key with this id if it was looked up just now, without asking the store."""
         return self._remembered.get(key_id, _REMEMBERED_SECONDS)
@@ -163,6 +171,7 @@ class PostgresKeys:
             return known
         found = self._look_up(key_id) if _can_be_id(key_id) else None
         if found is None:
+            self._remembered.forget_name(key_id)
             return None
         return self._remember(key_id, found[0], began)
 

@@ -11,6 +11,10 @@ from offerlog_application.ports.keys import Key
 _UNKNOWN_SECONDS: Final = 60.0
 """Seconds for which an unknown text is refused without a look-up: nobody guesses a text before it is made."""
 
+_KEPT_SECONDS: Final = 900.0
+"""Seconds for which a key counts as valid while its store does not answer. So long may a key be used that was
+revoked meanwhile, by another process that reaches the store."""
+
 _MAX_REMEMBERED: Final = 10_000
 
 
@@ -34,6 +38,13 @@ class RememberedKeys:
             return None
         key = known[0]  # most have no end, so that a request asks no clock
         return None if key.expires_at is not None and key.has_expired(self._clock.now()) else key
+
+    def find_kept(self, name: bytes | str) -> Key | None:
+        """Return the valid key that a look-up of the last quarter of an hour has found by this name.
+
+        It is to be used only while the store does not answer.
+        """
+        return self.get(name, _KEPT_SECONDS)
 
     def holds(self, name: bytes | str) -> bool:
         """Return True if the last look-up by this name has found a key."""
@@ -70,6 +81,11 @@ class RememberedKeys:
             self._unknown[digest] = looked_up_at
             if len(self._unknown) > _MAX_REMEMBERED:
                 self._unknown.popitem(last=False)
+
+    def forget_name(self, name: str) -> None:
+        """Forget a key by the name under which a look-up does not find it any more."""
+        with self._lock:
+            self._known.pop(name, None)
 
     def forget(self, key_id: str) -> None:
         """Forget a key, by whatever name."""

@@ -87,6 +87,10 @@ class PostgresSessions:
         """Return the key of the session with this text if it was looked up within the last second."""
         return self._remembered.get(_digest(text), _REMEMBERED_SECONDS)
 
+    def find_kept(self, text: str) -> Key | None:
+        """Return the key of this session if it was open at a look-up of the last quarter of an hour."""
+        return self._remembered.find_kept(_digest(text))
+
     def is_unknown(self, text: str) -> bool:
         """Return True if a look-up of the last minute has found no open session with this text."""
         return self._remembered.is_unknown(_digest(text))

@@ -151,6 +151,10 @@ class StoreKeys:
         """
         return self._get(organization).key
 
+    def remembers(self, organization: str) -> bool:
+        """Return True if the secret of an organization is known without asking the store."""
+        return organization in self._secrets
+
     def find_key(self, organization: str) -> OrganizationKey | None:
         """Return the organization's key; None if it has none, as nothing was recorded for it.
 

@@ -55,7 +55,7 @@ from offerlog_infrastructure.http.responses.report_files import (
     wanted_format,
 )
 from offerlog_infrastructure.http.state import state_of
-from offerlog_infrastructure.http.threads.dispatch import run_report
+from offerlog_infrastructure.http.threads.dispatch import note_visitor, run_report
 from offerlog_infrastructure.presentation.action_maps_documents import describe_action_maps_report
 from offerlog_infrastructure.presentation.analysis_documents import (
     NUMBERS,
@@ -330,4 +330,5 @@ async def offers_of_visitor(
             }
         )
 
+    note_visitor(request, customer_id, customer_id_type)
     return encoded_response(await run_report(request, read))

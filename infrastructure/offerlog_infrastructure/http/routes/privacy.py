@@ -8,7 +8,7 @@ from offerlog_infrastructure.http.requests.parameters import AskedCustomerId, Cu
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse
 from offerlog_infrastructure.http.state import state_of
-from offerlog_infrastructure.http.threads.dispatch import run_report
+from offerlog_infrastructure.http.threads.dispatch import note_visitor, run_report
 from offerlog_infrastructure.presentation.privacy_documents import describe_erasure, describe_visitor_data
 
 router = APIRouter(tags=["privacy"], dependencies=[Depends(check_url)])
@@ -27,6 +27,7 @@ async def visitor_data(
 ) -> EscapedJSONResponse:
     """Everything is decrypted. 404: nothing is held of this visitor."""
     visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
+    note_visitor(request, customer_id, customer_id_type)
     held = await run_report(
         request,
         state_of(request).service.visitor_data,
@@ -63,6 +64,7 @@ async def erase_visitor(
     404: nothing is held of this visitor. 409: a legal hold forbids it. 503 `erasure-unfinished`: the key is
         destroyed, and the rest takes longer; send the same request again.
     """
+    note_visitor(request, customer_id, customer_id_type)
     erasure = await run_report(
         request,
         state_of(request).service.erase,

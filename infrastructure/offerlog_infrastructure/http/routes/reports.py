@@ -60,7 +60,7 @@ from offerlog_infrastructure.http.responses.report_files import (
     wanted_format,
 )
 from offerlog_infrastructure.http.state import state_of
-from offerlog_infrastructure.http.threads.dispatch import run_report
+from offerlog_infrastructure.http.threads.dispatch import note_visitor, run_report
 from offerlog_infrastructure.presentation.documents import (
     describe_action_map,
     describe_event,
@@ -202,6 +202,7 @@ async def history(
         raise malformed("as_of", "give version or as_of, not both")
     moment = read_asked_moment(request, as_of, "as_of")
     skipped = decode_cursor(cursor, tuple[Int64])[0] if cursor else 0
+    note_visitor(request, customer_id, customer_id_type)
     text = await run_report(
         request,
         partial(_encode_history_page, state_of(request).service, skipped, limit),
@@ -255,6 +256,8 @@ async def refusals(
         customer_id_type=customer_id_type,
         action_map_id=action_map_id,
     )
+    if customer_id is not None:
+        note_visitor(request, customer_id, customer_id_type)
     if accepts_lines(request):
         return await stream_response(request, found, describe_kept_signal)
 

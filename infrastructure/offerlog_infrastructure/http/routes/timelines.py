@@ -25,6 +25,7 @@ from offerlog_infrastructure.http.responses.pages import (
     stream_response,
 )
 from offerlog_infrastructure.http.state import state_of
+from offerlog_infrastructure.http.threads.dispatch import note_visitor
 from offerlog_infrastructure.presentation import answers
 from offerlog_infrastructure.presentation.documents import format_optional_time
 from offerlog_infrastructure.presentation.timelines import describe_timeline_entry
@@ -56,6 +57,7 @@ async def timeline(
         organization=key.organization,
         behind=_decode_place(cursor) if cursor else None,
     )
+    note_visitor(request, customer_id, customer_id_type)
     if accepts_lines(request):
         return await stream_response(request, found, describe_timeline_entry)
     places: list[TimelinePlace] = []

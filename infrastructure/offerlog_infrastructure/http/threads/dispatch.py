@@ -8,8 +8,8 @@ from typing import ParamSpec, TypeVar
 
 from starlette.requests import Request
 
-from offerlog_domain.identity import VisitorKey
-from offerlog_infrastructure.http.state import key_of, state_of
+from offerlog_domain.identity import VisitorKey, parse_visitor_key
+from offerlog_infrastructure.http.state import key_of, set_visitor, state_of, visitor_of
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.http.threads.wanted_reads import run_while_wanted
 
@@ -38,11 +38,26 @@ async def run_explanation(request: Request, visitor: VisitorKey, read: Callable[
 async def run_report(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
     """Run a read that may take long, on the threads for reports.
 
+    Over several servers, the reads about one visitor (see `note_visitor`) have threads for each server, and
+    all others have threads of their own: a server that hangs takes none of those that others need.
+
     Raises:
         ReadTimeoutError: The read exceeded its time limit.
         ClientDisconnect: The client has disconnected. The read was stopped, or did not begin.
     """
-    return await _run_wanted(request, state_of(request).threads.reports, lambda: read(*args, **named))
+    visitor = visitor_of(request)
+    servers = state_of(request).service.servers() if visitor is None else _servers_of(request, (visitor,))
+    threads = state_of(request).threads.reports.of_servers(servers)
+    return await _run_wanted(request, threads, lambda: read(*args, **named))
+
+
+def note_visitor(request: Request, customer_id: str, customer_id_type: str) -> None:
+    """Note that a request is about one visitor, so that `run_report` takes threads of the visitor's server.
+
+    Raises:
+        MalformedSignalError: An id is not valid.
+    """
+    set_visitor(request, parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type))
 
 
 async def run_feed(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:

@@ -1,14 +1,18 @@
 """The eventsourcing `Application` over PostgreSQL: our mapper, our recorders, our tables."""
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
+from weakref import WeakSet
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import InfrastructureFactory, Mapper, ProgrammingError
 from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
 from eventsourcing.utils import Environment, EnvType, strtobool
 
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
@@ -18,6 +22,7 @@ from offerlog_infrastructure.postgres.connections import (
     connection_arguments,
     open_connection,
 )
+from offerlog_infrastructure.postgres.liveness import Liveness
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
@@ -135,13 +140,50 @@ class OfferlogApplication(Application[UUID]):
         self.keys = StoreKeys(self.log.datastore, keyring, home_keys)
         self.visitor_keys = VisitorKeys(self.keys)
         self.archived_files = ArchivedFiles()
-        for datastore in (self.log.datastore, self.reading):
-            datastore.pool.open(wait=False)  # else its first call would open it, even after `close`
+        self._liveness: Liveness | None = None
+        self._limited: WeakSet[StoreConnection] = WeakSet()
+        self._limited_lock = threading.Lock()
+        for pool in self._pools:
+            pool.open(wait=False)  # else its first call would open it, even after `close`
+
+    @property
+    def _pools(self) -> Sequence[StorePool]:
+        pools: Sequence[Any] = (self.log.datastore.pool, self.reading.pool)
+        return pools
+
+    def watch_server(self, name: str) -> None:
+        """Watch from now on whether the server answers.
+
+        Once it does not, calls fail: those that wait for an answer, and each new one at once. Work without a
+        limit on answers, such as a rebuild, goes on to wait.
+
+        Args:
+            name: Names the server in the log.
+        """
+        arguments = connection_arguments(self.dsn, self.log.datastore.schema)
+        self._liveness = Liveness(name, arguments, self._cut)
+        for pool in self._pools:
+            pool.find_silence = self._liveness.find_silence
+
+    def find_silence(self) -> StoreUnavailableError | None:
+        """Return why the server is known not to answer; None while it answers, or is not watched."""
+        silence = None if self._liveness is None else self._liveness.find_silence()
+        return None if silence is None else StoreUnavailableError(str(silence))
+
+    def _cut(self) -> None:
+        for pool in self._pools:
+            pool.cut()
+        with self._limited_lock:
+            limited = [*self._limited]
+        for connection in limited:
+            connection.cut()
 
     def close(self) -> None:
         """Close both pools."""
         super().close()
         self.reading.close()
+        if self._liveness is not None:
+            self._liveness.close()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
         """Return settings from the code alone; only `settings` reads the process environment.
@@ -190,12 +232,17 @@ class OfferlogApplication(Application[UUID]):
             answer_within: How long to wait for an answer, in seconds; None for ever.
 
         Raises:
-            OperationalError: The server cannot be reached.
+            OperationalError: The server cannot be reached, or is known not to answer.
         """
+        if self._liveness is not None and (silence := self._liveness.find_silence()) is not None:
+            raise silence
         schema = self.log.datastore.schema
         arguments = connection_arguments(self.dsn, schema, _LOCK_TIMEOUT, generic_plans=True)
         connection = open_connection(arguments, float(_IDLE_IN_TRANSACTION_SECONDS))
         connection.answer_within = answer_within
+        if answer_within is not None:
+            with self._limited_lock:
+                self._limited.add(connection)
         return connection
 
     @property

@@ -56,6 +56,9 @@ _EVENTS_WORTH_CACHING: Final = 100
 """A load that reads at least so many events of one visitor-offer is cached, even if it appends no event. A
 crowded visitor-offer refuses signals without appending any, and would be read again each time."""
 
+_FIND_ANSWER_SECONDS: Final = 15.0
+"""Seconds to wait for the answer to a search for held streams, which itself takes a part of a second."""
+
 _LogRow = tuple[EventRow, RecordedEvent[Event] | None]
 """A row, and its event; None for a tally."""
 
@@ -81,7 +84,7 @@ class PostgresLog:
         self._quota = quota
         self._mapper = application.event_mapper
         self._cache = OfferCache(_CACHED_EVENTS)
-        self._finder = HeldStreamsFinder(application.connect)
+        self._finder = HeldStreamsFinder(lambda: application.connect(_FIND_ANSWER_SECONDS))
         self._keys = application.visitor_keys
         self._streams = GroupStreams((), self._keys)
         self._texts = RefusedTexts(application.keys)
@@ -342,6 +345,10 @@ class PostgresLog:
             KeyringError: The keyring cannot decrypt its secret.
         """
         return self._application.keys.key(organization)
+
+    def remembers_key(self, organization: str) -> bool:
+        """Return True if `key` would answer without asking the store."""
+        return self._application.keys.remembers(organization)
 
     def is_current(self, key: OrganizationKey) -> bool:
         """Return False if the secret of a key was destroyed since, as far as `epoch` has told last.

@@ -6,7 +6,7 @@ See docs/decisions/0003.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from eventsourcing.persistence import DataError
 from eventsourcing.postgres import PostgresDatastore
@@ -24,6 +24,9 @@ _SECONDS: Final = 60.0
 
 _FULL_DISK_SECONDS: Final = 5.0
 """Time limit while the server is down on a full disk: somebody must be told to make room."""
+
+_SILENT_SECONDS: Final = 5.0
+"""Time limit while the server, one of several, is known not to answer: its visitors have waited before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,10 @@ class LostCommit:
         """Find a transaction that was committed; None if it was not. Ask until there is an answer.
 
         Raises:
-            OutcomeUnknownError: No answer came in a minute, or in five seconds if the disk is full.
+            OutcomeUnknownError: No answer came in a minute. Or in five seconds, if the disk is full, or if
+                the server is known not to answer.
         """
+        pool: Any = self._datastore.pool  # a StorePool, see LogFactory
         started = time.monotonic()
         trouble: StoreUnavailableError | None = None
         while True:
@@ -79,8 +84,10 @@ class LostCommit:
                 pass
             except DataError:  # the number is "in the future": the server crashed before it wrote any of it
                 return None
-            is_full = trouble is not None and trouble.trouble is StoreTrouble.DISK_FULL
-            if time.monotonic() - started > (_FULL_DISK_SECONDS if is_full else _SECONDS):
+            limit = _SECONDS if pool.find_silence() is None else _SILENT_SECONDS
+            if trouble is not None and trouble.trouble is StoreTrouble.DISK_FULL:
+                limit = _FULL_DISK_SECONDS
+            if time.monotonic() - started > limit:
                 raise OutcomeUnknownError(xid, trouble) from trouble
             time.sleep(0.05)
 
