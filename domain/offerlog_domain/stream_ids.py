@@ -12,6 +12,7 @@ token of an organization gives the stream of that map, which has the map's polic
 writer in its place, it gives the stream of the tallies that this writer counts for the organization.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -139,3 +140,14 @@ def first_seen_of(token: int) -> datetime:
 def slice_of(name: UUID) -> int:
     """Return the slice of a stream or of a visitor's digest, from 0 to 15: its first hexadecimal digit."""
     return name.int >> 124
+
+
+def format_slices(slices: Collection[int]) -> str:
+    """Return slices as a text: their hexadecimal digits, with spans, such as `0,3,a-c`; `-` for none."""
+    parts: list[list[int]] = []
+    for one in sorted(slices):
+        if parts and parts[-1][-1] == one - 1:
+            parts[-1].append(one)
+        else:
+            parts.append([one])
+    return ",".join(f"{part[0]:x}" + (f"-{part[-1]:x}" if part[1:] else "") for part in parts) or "-"

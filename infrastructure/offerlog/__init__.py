@@ -170,6 +170,7 @@ __all__ = [
     "ServerAddressError",
     "SettingsError",
     "ShardError",
+    "ShardProgress",
     "ShardUnavailableError",
     "Signal",
     "SignalInput",

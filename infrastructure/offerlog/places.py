@@ -53,6 +53,7 @@ MODULES: Final = {
         "NotOverShardsError",
         "PartlyRecordedError",
         "ShardError",
+        "ShardProgress",
         "ShardUnavailableError",
         "SliceInMotionError",
     ),

@@ -13,6 +13,7 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
+from offerlog_domain.stream_ids import format_slices
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
 
@@ -56,10 +57,9 @@ class SliceElsewhereError(OfferlogError):
     """
 
     def __init__(self, slices: Collection[int]) -> None:
-        numbers = ", ".join(map(str, sorted(slices)))
         super().__init__(
-            f"another store has visitors of this request (slice {numbers}), so nothing of it was stored: send"
-            " it again, to that store"
+            f"another store has visitors of this request (slices: {format_slices(slices)}), so nothing of it"
+            " was stored: send it again, to that store"
         )
         self.slices = frozenset(slices)
 

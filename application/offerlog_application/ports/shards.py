@@ -8,7 +8,7 @@ from uuid import UUID
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.read_models import ProjectionStatus
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.stream_ids import slice_of
+from offerlog_domain.stream_ids import format_slices, slice_of
 
 HOME: Final = 0
 """The number of the shard that has the directory of the slices, the organizations and the keys."""
@@ -63,17 +63,6 @@ class ShardState:
     owned: Collection[int] | None
     visitors: int | None
     trouble: str | None = None
-
-
-def format_slices(slices: Sequence[int]) -> str:
-    """Return slices as a text: their hexadecimal digits, with spans, such as `0,3,a-c`; `-` for none."""
-    parts: list[list[int]] = []
-    for one in sorted(slices):
-        if parts and parts[-1][-1] == one - 1:
-            parts[-1].append(one)
-        else:
-            parts.append([one])
-    return ",".join(f"{part[0]:x}" + (f"-{part[-1]:x}" if part[1:] else "") for part in parts) or "-"
 
 
 class HeldSlices(NamedTuple):
@@ -181,8 +170,7 @@ class ShardUnavailableError(StoreUnavailableError):
         super().__init__(cause.detail, cause.trouble, table=cause.table, holder=cause.holder)
         self.shard = shard
         self.slices = slices
-        numbers = ", ".join(map(str, slices)) or "none"
-        of_shard = f"shard {shard} (slices: {numbers})"
+        of_shard = f"shard {shard} (slices: {format_slices(slices)})"
         self.summary = f"{of_shard}: {self.summary}"
         self.args = (f"{of_shard}: {self.args[0]}",)
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from offerlog_application.ports.read_models import ProjectionStatus
-from offerlog_application.ports.shards import format_slices
 from offerlog_application.ports.store_figures import Backlog, StoreFigures
 from offerlog_application.status.levels import (
     Assessment,
@@ -18,6 +17,7 @@ from offerlog_application.status.levels import (
 )
 from offerlog_application.status.observation import Observation, ObservedService
 from offerlog_application.wording import format_count
+from offerlog_domain.stream_ids import format_slices
 
 LAG_LIMIT: Final = timedelta(minutes=1)
 """Age of what a projection or the tree lacks, above which somebody should look."""

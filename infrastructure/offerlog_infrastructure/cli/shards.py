@@ -71,8 +71,8 @@ def add(
     libpq's password file. If it is interrupted, the same command continues.
     Running services find the new server by themselves.
     """
-    from offerlog_application.ports.shards import format_slices  # noqa: PLC0415 - --help need not wait for it
     from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - as above
+    from offerlog_domain.stream_ids import format_slices  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.installation import parse_slices  # noqa: PLC0415 - as above
     from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - as above
 
@@ -199,7 +199,7 @@ def verify(store: StoreOptions) -> None:
 
 
 def _describe(one: "ShardState", moving: Collection[int]) -> dict[str, object]:
-    from offerlog_application.ports.shards import format_slices  # noqa: PLC0415 - --help need not wait
+    from offerlog_domain.stream_ids import format_slices  # noqa: PLC0415 - --help need not wait
 
     state = one.trouble or "ok"
     if one.owned is not None and ({*one.owned} ^ {*one.slices}) - {*moving}:

@@ -162,7 +162,7 @@ def _lines(seen: "Observation", results: "Sequence[CheckResult]") -> Iterator[tu
     """Yield the lines of the screen: a name and what is seen."""
     saw = {one.name: one.assessment.saw for one in results}
     if seen.shard is not None:
-        from offerlog_application.ports.shards import format_slices  # noqa: PLC0415 - as in `_look`
+        from offerlog_domain.stream_ids import format_slices  # noqa: PLC0415 - as in `_look`
 
         yield "shard", f"{seen.shard.number}, slices {format_slices(seen.shard.slices)}"
     kind = "embedded" if seen.is_embedded else "your own server"

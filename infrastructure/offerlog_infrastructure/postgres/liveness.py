@@ -1,4 +1,4 @@
-"""Whether a server answers: asked twice a second, on a thread and a connection of its own.
+"""The question whether a server answers, twice a second, on a thread and a connection of its own.
 
 A server that hangs looks like one that is slow: each call waits for its own time limit, and holds a thread
 meanwhile. Where one server of several hangs, that must be known before its visitors have taken all threads.

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from offerlog_application.ports.shards import format_slices
 from offerlog_application.ports.store_figures import Backlog, LastCheckpoint, StoreFigures
 from offerlog_application.ports.webhooks import WebhookLag
 from offerlog_application.status.checks import CheckResult, summarize
 from offerlog_application.status.levels import Level, worst
 from offerlog_application.status.observation import Observation, ObservedShard, services_among
+from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.presentation.documents import (
     describe_status,
     format_optional_time,

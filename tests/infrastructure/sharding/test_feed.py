@@ -251,7 +251,7 @@ def test_over_http_cursors_are_vectors_and_a_stream_resumes(
                     text += piece
                     if "events follow when that is over" in text:
                         break
-                assert ": shard 1 (slices: 6, 7, 8, 9, 10)" in text
+                assert ": shard 1 (slices: 6-a)" in text
         finally:
             stores.proxy.come_back()
         until(lambda: _is_up(sharded), 60)

@@ -42,6 +42,11 @@ def _eligibility(client: httpx.Client, visitor: int) -> httpx.Response:
     return client.get("/v1/eligibility", params=asked)
 
 
+def _history(client: httpx.Client, visitor: int) -> httpx.Response:
+    asked = {"customer_id": f"visitor-{visitor}", "action_map_id": an_id("map")}
+    return client.get("/v1/history", params=asked)
+
+
 def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
     """Positions are texts, an ETag holds while nothing changes, and the rest is a problem of its own."""
     with site.client() as client:
@@ -90,7 +95,7 @@ def test_a_shard_that_is_down_is_503_for_its_visitors_alone(
         refused = client.post("/v1/signals", json=signal("accepted", visitor=down))
         # then
         assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
-        assert "shard 1 (slices: 8, 9, 10, 11, 12, 13, 14, 15)" in refused.json()["detail"]
+        assert "shard 1 (slices: 8-f)" in refused.json()["detail"]
         assert refused.headers["retry-after"]
         for answer in (_suppressions(client, down), client.get(_REPORT)):
             assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
@@ -124,15 +129,21 @@ def test_a_shard_that_hangs_holds_up_its_visitors_alone(site: Site, monkeypatch:
     monkeypatch.setattr(hanging.log, "newest_action", hang)
     monkeypatch.setattr(hanging.reads, "suppressions_of_visitor", hang)
     monkeypatch.setattr(hanging.reads, "suppressions_of_visitors", hang)
+    monkeypatch.setattr(hanging.streams, "events", hang)
+    monkeypatch.setattr(hanging.performance, "slots", hang)
     with site.client() as client, site.client() as others, ThreadPoolExecutor(_VISITORS) as threads:
         # given more questions about its visitors than the service has threads
         hung = [threads.submit(_eligibility, others, down) for _ in range(10)]
         hung += [threads.submit(_suppressions, others, down) for _ in range(10)]
+        hung += [threads.submit(_history, others, down) for _ in range(5)]
+        hung += [threads.submit(others.get, _REPORT) for _ in range(5)]
         try:
-            assert all(asked.acquire(timeout=60) for _ in range(3))  # two of the former
+            assert all(asked.acquire(timeout=60) for _ in range(7))  # two of each, and one more
             # when somebody asks about another's visitor, then there are threads
-            answers = [(_eligibility(client, up), _suppressions(client, up)) for _ in range(3)]
-            assert {one.status_code for both in answers for one in both} == {200}
+            answers = [
+                (_eligibility(client, up), _suppressions(client, up), _history(client, up)) for _ in range(3)
+            ]
+            assert {one.status_code for three in answers for one in three} == {200}
             assert not any(one.done() for one in hung)
         finally:
             goes_on.set()

@@ -16,12 +16,11 @@ from offerlog import (
     UnknownProjectionError,
     open_offerlog,
 )
-from offerlog_application.ports.shards import format_slices
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.lifecycle import State
 from offerlog_domain.service_events import ActionMapPolicySet
-from offerlog_domain.stream_ids import ALL_SLICES
+from offerlog_domain.stream_ids import ALL_SLICES, format_slices
 from offerlog_infrastructure.installation import Installation, parse_slices
 from offerlog_infrastructure.postgres.shards import setup
 from support.installations import make_stores, shard_of, without_password

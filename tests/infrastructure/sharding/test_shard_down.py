@@ -56,7 +56,7 @@ def test_the_visitors_of_a_shard_that_is_down_get_an_error_and_everyone_else_goe
         # when
         stores.proxy.go_away()
         # then its visitors get an error that names it
-        with pytest.raises(ShardUnavailableError, match=r"shard 1 \(slices: 8, 9, 10, 11, 12, 13, 14, 15\)"):
+        with pytest.raises(ShardUnavailableError, match=r"shard 1 \(slices: 8-f\)"):
             service.record([signal("offered", visitor=down[1])])
         with pytest.raises(ShardUnavailableError):
             service.suppressions(f"visitor-{down[0]}")

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_application.ports.shards import HOME, MOST_SHARDS, ShardError
+from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
@@ -146,7 +147,7 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
         foreign = [one for one in slices if owners[one] not in {HOME, number}]
         if foreign:
             raise ShardError(
-                f"the home does not own the slices {_listed(foreign)}, so it cannot give them away"
+                f"the home does not own the slices {format_slices(foreign)}, so it cannot give them away"
             )
         full = [one for one in slices if owners[one] == HOME and _is_held(home, one)]
         if full:
@@ -246,7 +247,7 @@ def _used() -> ShardError:
 
 def _not_empty(slices: Sequence[int]) -> ShardError:
     return ShardError(
-        f"visitors of the slices {_listed(slices)} are known already: add the server without them, and move"
+        f"visitors of the slices {format_slices(slices)} are known already: add the server without them, and move"
         " them by `offerlog shards move`"
     )
 
@@ -263,10 +264,6 @@ def _copy_policies(home: OfferlogApplication, target: OfferlogApplication) -> No
 def _check_home(identity: ShardIdentity) -> None:
     if identity.number != HOME:
         raise ShardError(f"this store is shard {identity.number} of an installation, and not its home")
-
-
-def _listed(slices: Sequence[int]) -> str:
-    return ", ".join(map(str, slices))
 
 
 @contextmanager
