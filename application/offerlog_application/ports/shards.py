@@ -185,10 +185,9 @@ class SliceInMotionError(ShardUnavailableError):
 
     def __init__(self, shard: int, slices: Sequence[int]) -> None:
         super().__init__(shard, slices, StoreUnavailableError())
-        numbers = ", ".join(f"{one:x}" for one in slices)
         self.summary = (
-            f"slice {numbers} is on its way from one server to another; try again in a moment (see `offerlog"
-            " shards status`)"
+            f"slice {format_slices(slices)} is on its way from one server to another; try again in a moment"
+            " (see `offerlog shards status`)"
         )
         self.args = (self.summary,)
 
