@@ -151,8 +151,12 @@ class ServiceMetrics(Collector):
         )
         try:
             servers = self._service.progress_of_servers()
-            others = [*self._seal_gauges(), *self._subscription_gauges()]
-            others += describe_webhooks(self._service.webhooks.of_all_organizations())
+            others: list[Metric] = []
+            if all(
+                server.trouble is None for server in servers
+            ):  # else a scrape would wait for one that hangs
+                others += [*self._seal_gauges(), *self._subscription_gauges()]
+                others += describe_webhooks(self._service.webhooks.of_all_organizations())
         except StoreUnavailableError:  # `_store_metrics` counts it with its reason
             return []
         if len(servers) > 1:

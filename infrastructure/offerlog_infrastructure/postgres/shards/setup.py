@@ -247,8 +247,8 @@ def _used() -> ShardError:
 
 def _not_empty(slices: Sequence[int]) -> ShardError:
     return ShardError(
-        f"visitors of the slices {format_slices(slices)} are known already: add the server without them, and move"
-        " them by `offerlog shards move`"
+        f"visitors of the slices {format_slices(slices)} are known already: add the server without them, and"
+        " move them by `offerlog shards move`"
     )
 
 
