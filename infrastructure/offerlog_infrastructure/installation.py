@@ -1,20 +1,34 @@
 """The stores of an installation, for those who set it up and look at it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
 from psycopg.conninfo import conninfo_to_dict
 
+from offerlog_application.evidence.findings import AuditReport
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import Keyring
-from offerlog_application.ports.shards import HOME, MovedSlice, MoveProgress, ShardError, ShardState
+from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.shards import (
+    HOME,
+    HeldSlices,
+    MovedSlice,
+    MoveProgress,
+    ShardError,
+    ShardState,
+    format_slices,
+)
 from offerlog_application.sharding.checking import find_faults
+from offerlog_application.sharding.joined_tree import JoinedTree, name_places
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.stream_ids import SLICES
+from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.opened_store import OpenStore
 from offerlog_infrastructure.server_address import check_address
+from offerlog_infrastructure.shard_places import place_of_shard
 
 _NAME: Final = "offerlog shards"
 """The name of these connections: those of services have another one."""
@@ -111,6 +125,44 @@ class Installation:
                 found.append(ShardState(number, url, slices, None, None, str(error)))
         return found
 
+    def audit(
+        self,
+        audit_key: Path,
+        checkpoints: Path | None,
+        on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+    ) -> Mapping[int, AuditReport]:
+        """Compare the tree of each shard with the events of its log, in whatever store they lie by now.
+
+        So an event that was moved is compared with its leaf, and one that is missing where it was recorded
+        must be elsewhere. Reads all logs; no slice is to move meanwhile.
+
+        Args:
+            audit_key: The key of the home that signs checkpoints; see `place_of_shard`.
+            checkpoints: Its folder of checkpoints; None for none.
+            on_progress: Called several times a second.
+
+        Raises:
+            ShardError: The store is the only one, or a slice is on its way.
+            OfferlogError: A store cannot be opened.
+        """
+        with self._opened(needs_all=True) as stores:
+            before = _read_settled(stores)
+            clock = SystemClock()
+            trees = {number: store.tree(clock) for number, store in stores.items()}
+            reports: dict[int, AuditReport] = {}
+            for number, store in stores.items():
+                evidence = store.evidence(
+                    clock,
+                    place_of_shard(audit_key, number),
+                    checkpoints and place_of_shard(checkpoints, number),
+                    timedelta(),
+                    tree=JoinedTree(number, trees),
+                )
+                reports[number] = name_places(evidence.verify(on_progress=on_progress), trees)
+            if _read_settled(stores) != before:
+                raise ShardError("a slice was moved meanwhile, so nothing was compared: run it again")
+        return reports
+
     def verify(self) -> Sequence[str]:
         """Return what is wrong among the stores, in words; see `find_faults`. Reads the whole logs.
 
@@ -120,17 +172,9 @@ class Installation:
             ShardError: The store is the only one, or one at an address is another.
             OfferlogError: One of them cannot be opened.
         """
-        if not self._home.is_home:
-            raise ShardError("this store is the only one: there is nothing to compare")
-        directory = self._home.directory()
-        shard_map, addresses = directory.read_map(), directory.addresses()
-        contents = {HOME: self._home.content()}
-        for number, url in sorted(addresses.items()):
-            with OpenStore(
-                None, url, keyring=self._keyring, create=False, application_name=_NAME, home=self._home
-            ) as store:
-                store.check_number(number)
-                contents[number] = store.content()
+        with self._opened(needs_all=True) as stores:
+            shard_map = self._home.directory().read_map()
+            contents = {number: store.content() for number, store in stores.items()}
         return list(find_faults(contents, dict(enumerate(shard_map.shards))))
 
     def move(self, number: int, target: int, on_progress: Callable[[MoveProgress], None]) -> MovedSlice:
@@ -158,14 +202,22 @@ class Installation:
         return self._home.directory().moves() if self._home.is_home else []
 
     @contextmanager
-    def _opened(self) -> Iterator[Mapping[int, OpenStore]]:
-        """Open all shards that can be reached."""
+    def _opened(self, *, needs_all: bool = False) -> Iterator[Mapping[int, OpenStore]]:
+        """Open all shards that can be reached, by number, the home first.
+
+        Args:
+            needs_all: True if one that cannot be reached is an error.
+
+        Raises:
+            ShardError: The store is the only one, or one at an address is another.
+            OfferlogError: One of them cannot be opened.
+        """
         if not self._home.is_home:
             raise ShardError("this store is the only one so far: run `offerlog shards init` first")
         stores = {HOME: self._home}
         with ExitStack() as held:
             for shard, url in sorted(self._home.directory().addresses().items()):
-                with suppress(StoreUnavailableError):
+                with nullcontext() if needs_all else suppress(StoreUnavailableError):
                     store = held.enter_context(
                         OpenStore(
                             None,
@@ -193,3 +245,21 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _read_settled(stores: Mapping[int, OpenStore]) -> Mapping[int, HeldSlices]:
+    """Return the slices of all stores, if none is on its way.
+
+    Raises:
+        ShardError: One is.
+    """
+    held = {number: store.read_held_slices() for number, store in stores.items()}
+    owned = frozenset[int]().union(*(one.owned for one in held.values()))
+    leaving = frozenset[int]().union(*(one.leaving for one in held.values()))
+    moving = sorted(leaving | {*range(SLICES)} - owned)
+    if moving:
+        raise ShardError(
+            f"slices are on their way ({format_slices(moving)}): their events can be compared when the move"
+            " has ended"
+        )
+    return held

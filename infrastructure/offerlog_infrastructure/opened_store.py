@@ -12,6 +12,7 @@ from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.sealed_tree import SealedTree
 from offerlog_application.ports.shards import HOME, HeldSlices, MovedSlice, MoveProgress, ShardError
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
@@ -296,6 +297,10 @@ class OpenStore:
             archiver=PostgresArchiver(application, clock),
         )
 
+    def tree(self, clock: Clock) -> SealedTree:
+        """Return the tree over the log."""
+        return PostgresSealedTree(self._application, clock)
+
     def evidence(
         self,
         clock: Clock,
@@ -303,10 +308,12 @@ class OpenStore:
         checkpoints: Path | None,
         period: timedelta,
         witnesses: Sequence[CosigningWitness] = (),
+        *,
+        tree: SealedTree | None = None,
     ) -> Evidence:
-        """Put the tree over the log, the key file and the folder of checkpoints behind the evidence."""
+        """Put a tree, by default that over the log, the key file and the folder of checkpoints behind it."""
         return Evidence(
-            PostgresSealedTree(self._application, clock),
+            tree or self.tree(clock),
             clock,
             source=PostgresBundleSource(self._application),
             find_signer=lambda: read_audit_key(audit_key),

@@ -47,6 +47,15 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
         "3",
     ]
     assert command("report", "--format", "json").json["rows"] == report
+    # and the logs are audited, moved events too
+    verified = command("shards", "verify").json
+    assert verified["faults"] == []
+    assert [(one["shard"], one["whole"]) for one in verified["audits"]] == [
+        (0, True),
+        (1, True),
+        (2, True),
+    ]
+    assert sum(one["events"] for one in verified["audits"]) > 56
     # and what does not work yet says so
     for words in (["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)

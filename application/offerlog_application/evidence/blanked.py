@@ -2,6 +2,8 @@
 
 A blanked event keeps its leaf (see `transparency.leaves`), so the tree cannot show who has blanked it. An
 erasure states itself: `VisitorErased` stands in the visitor's own stream, behind all of the visitor's events.
+Positions of two shards have no order. So if a slice has moved between an event and the erasure, it is enough
+that there is an erasure: nothing is recorded of a visitor behind it.
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from offerlog_application.evidence.findings import Finding, FindingKind
+from offerlog_application.ports.positions import shard_of_position
 from offerlog_application.ports.sealed_tree import SealedTree
 from offerlog_domain.stream_ids import make_visitor_stream_id, token_of
 from offerlog_domain.transparency.leaves import StoredRow, find_blanked
@@ -46,7 +49,13 @@ class BlankedCheck:
                 self._erased_at.clear()
                 unknown = {own for _, own in blanked}
             self._erased_at |= self._tree.erasures([*unknown])
-        return [_describe(row) for row, own in blanked if self._erased_at.get(own, row[0]) <= row[0]]
+        return [_describe(row) for row, own in blanked if not self._is_erased_behind(own, row[0])]
+
+    def _is_erased_behind(self, own: UUID, position: int) -> bool:
+        erased_at = self._erased_at.get(own)
+        if erased_at is None or erased_at < 1:  # no erasure, or one at a position that no log gives
+            return False
+        return erased_at > position or shard_of_position(erased_at) != shard_of_position(position)
 
 
 def _own_stream(row: StoredRow) -> UUID:

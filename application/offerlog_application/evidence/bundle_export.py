@@ -17,6 +17,7 @@ from offerlog_application.evidence.evidence import CosigningWitness, Evidence
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.sealed_tree import LeafTile, NotSealedError
+from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.transparency.checkpoints import SignedCheckpoint
@@ -111,8 +112,11 @@ class BundleExport:
             NotSealedError: An event that shall be proved is not in the bundle, or the tree does not catch up.
             CheckpointFolderError: The folder of checkpoints cannot be read or written.
             BundlePlaceError: A file cannot be written.
+            NotOverShardsError: Events of the log were moved to other servers.
             StoreUnavailableError: The store cannot be reached.
         """
+        if self._tree.moved_events():
+            raise NotOverShardsError("to export a bundle")
         self._evidence.catch_up()
         signed = self._sign()
         size = signed.checkpoint.size

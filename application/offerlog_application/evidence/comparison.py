@@ -20,6 +20,9 @@ _MATCHED: Final = 300
 beyond these is reported as one that was deleted, and one that was inserted or edited."""
 
 
+_DOUBLED: Final = "two events stand at this position, where one was sealed"
+
+
 class SealedLeaf(NamedTuple):
     """A leaf that no event fits.
 
@@ -41,11 +44,13 @@ class StrayRow(NamedTuple):
         row: The event as it is now.
         n: The number of the tile of level 0 in whose range it stands.
         sealed: The leaf of its position; None if no event was sealed there.
+        is_second: True if another event stands at the position, which two stores hold.
     """
 
     row: StoredRow
     n: int
     sealed: SealedLeaf | None
+    is_second: bool = False
 
 
 @dataclass(slots=True)
@@ -85,10 +90,12 @@ def compare(
         position: SealedLeaf(tile.n * TILE_WIDTH + place, position, leaf)
         for place, (position, leaf) in enumerate(zip(positions, split_hashes(tile.hashes), strict=True))
     }
+    before: int | None = None
     for row, leaf in zip(rows, leaves, strict=True):
         expected = sealed.pop(row[0], None)
         if expected is None or expected.leaf != leaf:
-            found.strays.append(StrayRow(row, tile.n, expected))
+            found.strays.append(StrayRow(row, tile.n, expected, is_second=row[0] == before))
+        before = row[0]
     found.missing.extend(sealed.values())
     return found
 
@@ -114,9 +121,8 @@ def name_differences(
         if stray.row[0] in moved_to:
             continue
         if stray.sealed is None:
-            named.append(
-                _make_finding(stray, FindingKind.INSERTED, "an event that was not sealed stands here")
-            )
+            detail = _DOUBLED if stray.is_second else "an event that was not sealed stands here"
+            named.append(_make_finding(stray, FindingKind.INSERTED, detail))
         else:
             named.append(
                 _make_finding(stray, FindingKind.EDITED, "the event is not the one that was sealed here")

@@ -267,6 +267,12 @@ class Evidence:
             )
         place = positions.index(position)
         rows = self._tree.rows(position - 1, position)
+        moved = () if rows else self._tree.moved_events()
+        if places := [one for one in moved if one.first <= position <= one.last]:
+            shards = " or ".join(str(number) for number in sorted({one.shard for one in places}))
+            raise NotSealedError(
+                position, f"its leaf is here, and its event was moved to another server: to shard {shards}"
+            )
         entry = entry_of_event(*rows[0]) if rows else b""
         if hash_leaf(entry) != tile.hashes[place * HASH_BYTES : (place + 1) * HASH_BYTES]:
             raise ProofError(

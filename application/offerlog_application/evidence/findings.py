@@ -88,6 +88,8 @@ class AuditReport:
         outside: Number of those that lie outside of the store.
         signed: Number of events that the largest of them shows to be unchanged.
         signatures_checked: False if no key was known, so that no signature was checked.
+        elsewhere: What could not be compared here, and where it is: sentences for people. Empty where there
+            is one server.
         findings: What is wrong, at most `LISTED` of a kind.
         counts: Number of findings of each kind.
     """
@@ -100,6 +102,7 @@ class AuditReport:
     outside: int = 0
     signed: int = 0
     signatures_checked: bool = True
+    elsewhere: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[FindingKind] = field(default_factory=Counter)
 

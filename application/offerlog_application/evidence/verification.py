@@ -19,6 +19,7 @@ from offerlog_application.evidence.comparison import (
 )
 from offerlog_application.evidence.findings import LISTED, AuditReport, Finding, FindingKind
 from offerlog_application.evidence.kept_checkpoints import read_checkpoints
+from offerlog_application.evidence.moved_holes import MovedHoles, describe_elsewhere
 from offerlog_application.evidence.outside_tiles import compare_outside_tiles
 from offerlog_application.evidence.signed_roots import SignedRoots
 from offerlog_application.ports.rebuilds import RebuildProgress
@@ -96,6 +97,9 @@ class Verification:
         self._report.checkpoints = len(trusted)
         self._report.outside = sum(one.is_outside for one in trusted)
         progress = self._tree.progress()  # behind the checkpoints, so that none can be larger
+        moved = self._tree.moved_events()
+        self._holes = MovedHoles(moved)
+        self._report.elsewhere = describe_elsewhere(moved, self._tree.foreign_events())
         size, self._position = progress.size, progress.position
         self._report.position, self._report.unsealed = progress.position, progress.lag_events
         self._report.unsealed_seconds = progress.lag_seconds
@@ -109,6 +113,7 @@ class Verification:
         self._report.signed = conclusion.good
         self._report.add(conclusion.findings)
         self._name_differences(conclusion.good, conclusion.good_for_log)
+        self._report.add(self._holes.conclude())
         self._name_impossible_rows()
         self._compare_outside(conclusion.good_outside)
         return self._report
@@ -142,7 +147,7 @@ class Verification:
                 self._check_positions(chunk.tiles, chunk.numbers.start, rows)
                 self._grow(leaves, leaves)
             else:
-                self._grow(self._compare_chunk(chunk, [unpack_row(row) for row in rows], leaves), leaves)
+                self._grow(*self._compare_chunk(chunk, [unpack_row(row) for row in rows], leaves))
             self._report.add(self._blanked.check([unpack_row(rows[place]) for place in unusual]))
             self._report.events += len(rows)
             if time.monotonic() - reported > _REPORT_SECONDS:
@@ -187,44 +192,55 @@ class Verification:
 
     def _compare_chunk(
         self, chunk: "_Chunk", rows: Sequence[StoredRow], leaves: Sequence[bytes]
-    ) -> list[bytes]:
-        """Compare tile by tile; returns the leaves as they were sealed, as far as that is known."""
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Compare tile by tile.
+
+        Returns:
+            The leaves as they were sealed, as far as that is known; and those of the events as they are, with
+            the sealed leaves of what was moved.
+        """
         sealed: list[bytes] = []
+        found: list[bytes] = []
         positions, at = [row[0] for row in rows], 0
         for n, last in zip(chunk.numbers, chunk.ends, strict=True):
             to = bisect_right(positions, last)
             width = min(TILE_WIDTH, chunk.size - n * TILE_WIDTH)
-            sealed += self._compare_tile(chunk.tiles.get(n), Tile(0, n, width), rows[at:to], leaves[at:to])
+            own = list(leaves[at:to])
+            of_tile = self._compare_tile(chunk.tiles.get(n), Tile(0, n, width), rows[at:to], own)
+            sealed += of_tile.sealed
+            found += of_tile.found
             at = to
-        return sealed
+        return sealed, found
 
     def _compare_tile(
-        self, tile: LeafTile | None, place: Tile, rows: Sequence[StoredRow], leaves: Sequence[bytes]
-    ) -> list[bytes]:
-        """Compare one tile with the events in its range; returns its leaves as they were sealed."""
+        self, tile: LeafTile | None, place: Tile, rows: Sequence[StoredRow], leaves: list[bytes]
+    ) -> "_Leaves":
+        """Compare one tile with the events in its range."""
         width = place.width
         if tile is None or len(tile.hashes) != width * HASH_BYTES:
             self._add_tile(place, "it is missing" if tile is None else f"it does not have {width} hashes")
-            return [*leaves[:width], *[bytes(HASH_BYTES)] * (width - len(leaves))]
+            return _Leaves([*leaves[:width], *[bytes(HASH_BYTES)] * (width - len(leaves))], leaves)
         positions = tile.find_positions()
         stored, now = split_hashes(tile.hashes), b"".join(leaves)
         if positions is None:
             self._add_tile(place, "its positions were changed")
             if len(rows) != width:
-                return stored
+                return _Leaves(stored, leaves)
             positions = [row[0] for row in rows]
         found = compare(tile, positions, rows, leaves)
-        if not found:
-            return stored
+        missing = len(found.missing)
+        found.missing = self._holes.take(found.missing)
+        if not found:  # what was moved is in the log, as it was sealed
+            return _Leaves(stored, leaves if len(found.missing) == missing else stored)
         if self._parent_says(tile, now):
             self._add_tile(place, "its hashes were changed: the events fit the tile above it")
-            return list(leaves)
+            return _Leaves(leaves, leaves)
         if self._differences.count < _NAMED:
             self._differences.strays += found.strays
             self._differences.missing += found.missing
         else:
             self._unnamed += found.count
-        return stored
+        return _Leaves(stored, leaves)
 
     def _parent_says(self, tile: LeafTile, now: bytes) -> bool:
         """Return True if the tile above fits the events as they are now, and not the tile."""
@@ -294,6 +310,13 @@ class Verification:
     def _add_tile(self, tile: Tile, detail: str) -> None:
         self._changed_tiles.add((tile.level, tile.n))
         self._report.add([Finding(FindingKind.TILE, detail, tile=tile.path)])
+
+
+class _Leaves(NamedTuple):
+    """The leaves of a tile: as they were sealed, and as the events are now."""
+
+    sealed: list[bytes]
+    found: list[bytes]
 
 
 class _Chunk(NamedTuple):

@@ -85,6 +85,42 @@ class LeafTile(NamedTuple):
         return positions if positions[-1] == self.last else None
 
 
+class MovedEvents(NamedTuple):
+    """Events that this store has recorded, and that lie on another shard: their slice was moved there.
+
+    Their leaves stay in the tree of this store.
+
+    Attributes:
+        slice: The slice.
+        shard: The number of the shard that got them. The slice may have moved on from there.
+        events: Their number.
+        first: The lowest of their positions.
+        last: The highest one.
+        digest: The sum of the squares of their positions.
+    """
+
+    slice: int
+    shard: int
+    events: int
+    first: int
+    last: int
+    digest: int
+
+
+class ForeignEvents(NamedTuple):
+    """Events that another shard has recorded, and whose slice was moved here: its tree has their leaves.
+
+    Attributes:
+        slice: The slice.
+        shard: The number of the shard that recorded them.
+        events: Their number.
+    """
+
+    slice: int
+    shard: int
+    events: int
+
+
 class KeptCheckpoint(NamedTuple):
     """A signed checkpoint as it is kept, in the store or outside. Nothing of it is checked.
 
@@ -136,7 +172,10 @@ class SealedTree(Protocol):
         """Return the last tile of level 0 that does not begin behind a position."""
 
     def rows(self, after: int, until: int) -> Sequence[StoredRow]:
-        """Return the stored events behind a position and up to another, in order."""
+        """Return the stored events behind a position and up to another, in order.
+
+        Those whose positions are of the shard of the latter.
+        """
 
     def raw_rows(self, after: int, until: int) -> Sequence[RawRow]:
         """Return the same events in bytes: an audit reads the whole log, and is faster so."""
@@ -145,7 +184,17 @@ class SealedTree(Protocol):
         """Return the position of the `VisitorErased` in each of these streams; none where there is none."""
 
     def impossible_rows(self, limit: int) -> Sequence[StoredRow]:
-        """Return events at positions that were never drawn: below 1, or above the last one drawn."""
+        """Return events at positions that they cannot have.
+
+        Positions below 1, or that the store has not drawn yet; and those of another shard outside of the
+        slices that this store has.
+        """
+
+    def moved_events(self) -> Sequence[MovedEvents]:
+        """Return what was recorded here and lies elsewhere, slice by slice; none where there is one store."""
+
+    def foreign_events(self) -> Sequence[ForeignEvents]:
+        """Return what lies here and was recorded elsewhere; none where there is one store."""
 
     def checkpoints(self) -> Iterator[KeptCheckpoint]:
         """Return the checkpoints in the store, the smallest first."""

@@ -13,14 +13,16 @@ class StoreContent(NamedTuple):
     Attributes:
         owned: The slices that it owns.
         held: Number of rows by slice and kind of row.
-        shards: Numbers of the shards that have drawn its first and its last position; none in an empty log.
+        leaving: The slices that were moved away and whose rows are still there, with the shard that has them.
+        recorded: Number of events by the shard that has recorded them.
         policies: The policies of action maps that give some state an end.
         keys: The keys of its organizations; None if the keyring cannot open one.
     """
 
     owned: frozenset[int]
     held: Mapping[tuple[int, str], int]
-    shards: frozenset[int]
+    leaving: Mapping[int, int]
+    recorded: Mapping[int, int]
     policies: Mapping[tuple[str, object], object]
     keys: Mapping[str, OrganizationKey] | None
 
@@ -39,10 +41,17 @@ def find_faults(contents: Mapping[int, StoreContent], directory: Mapping[int, in
             yield f"slice {one:x}: the directory gives it to shard {shard}, and its owner is {shown}"
     for number, content in sorted(contents.items()):
         for (one, kind), count in sorted(content.held.items()):
-            if directory[one] != number:
+            if one in content.leaving:
+                target = content.leaving[one]
+                yield (
+                    f"slice {one:x} was moved to shard {target}, and shard {number} still has its {kind}:"
+                    f" {count:,}; the move has not ended"
+                )
+            elif directory[one] != number:
                 yield f"shard {number} holds {kind} of slice {one:x}, which it does not have: {count:,}"
-        if content.shards - {number}:
-            yield f"shard {number} has positions of another shard"
+        for recorder in sorted(content.recorded.keys() - contents.keys()):
+            count = content.recorded[recorder]
+            yield f"shard {number} holds events of the log of shard {recorder}, which there is not: {count:,}"
         if content.policies != contents[HOME].policies:
             yield f"shard {number} has other policies of action maps than the home: set them again"
         yield from _find_foreign_secrets(number, content.keys, contents[HOME].keys)

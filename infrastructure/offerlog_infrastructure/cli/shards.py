@@ -1,6 +1,7 @@
 """The commands shards: several servers that share the visitors of one installation."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -183,17 +184,25 @@ def status(
 
 @spread_groups
 def verify(store: StoreOptions) -> None:
-    """Check that the servers are of one piece.
+    """Check that the servers are of one piece, and audit their logs.
 
     Each slice has one owner, which is that of the directory; each server
-    holds visitors of its own slices alone, and positions of its own; secrets
-    and policies are those of the home. Reads the whole logs. Exit code 3 if
-    something is wrong. See also `offerlog projections verify`.
+    holds visitors of its own slices alone; secrets and policies are those of
+    the home. Each event that a server has recorded is as its tree says, here
+    or on the server to which its slice was moved, and nowhere twice. Reads
+    the whole logs; no slice is to move meanwhile. Exit code 3 if something is
+    wrong. See also `offerlog projections verify`.
     """
+    from offerlog_infrastructure.cli.evidence import describe_report  # noqa: PLC0415 - --help need not wait
+
     with _open(store) as installation:
-        faults = installation.verify()
+        faults = list(installation.verify())
+        reports = installation.audit(*_audit_places(store))
+    for number, report in reports.items():
+        faults += [f"the log of shard {number}: {one}" for one in report.findings]
     with telling("the servers were compared"):
-        print_json({"faults": list(faults)})
+        audits = [{"shard": number, **describe_report(report)} for number, report in reports.items()]
+        print_json({"faults": faults, "audits": audits})
     if faults:
         raise typer.Exit(ExitCode.FOUND_WRONG)
 
@@ -211,6 +220,17 @@ def _describe(one: "ShardState", moving: Collection[int]) -> dict[str, object]:
         "visitors": one.visitors,
         "state": state,
     }
+
+
+def _audit_places(store: StoreOptions) -> "tuple[Path, Path | None]":
+    """Return the file of the key that signs checkpoints, and their folder, of the home."""
+    from offerlog_infrastructure.composition import usual_audit_key  # noqa: PLC0415 - --help need not wait
+    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
+
+    settings = read_settings()
+    key = settings.audit_key or usual_audit_key(FileKeyring(store.keyring or settings.keyring))
+    return Path(key).expanduser(), settings.checkpoints and Path(settings.checkpoints)
 
 
 def _open(store: StoreOptions, *, create: bool = False) -> "Installation":

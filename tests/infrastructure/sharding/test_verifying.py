@@ -49,9 +49,21 @@ def _verify(stores: Stores) -> str:
         ),
         (
             1,
-            "INSERT INTO offerlog_events VALUES (9, 1, '80000000-0000-8000-8000-000000000000', 'x', '')",
+            (
+                "INSERT INTO offerlog_events"
+                " VALUES (3298534883337, 1, '80000000-0000-8000-8000-000000000000', 'x', '')"
+            ),
             "DELETE FROM offerlog_events WHERE topic = 'x'",
-            "shard 1 has positions of another shard",
+            "shard 1 holds events of the log of shard 3, which there is not: 1",
+        ),
+        (
+            1,
+            (
+                "INSERT INTO leaving_slices VALUES (3, 0, 7); INSERT INTO visitors"
+                " VALUES (1, '30000000-0000-8000-8000-000000000000', 1, 'default', '', '')"
+            ),
+            "DELETE FROM leaving_slices; DELETE FROM visitors WHERE token = 1",
+            "slice 3 was moved to shard 0, and shard 1 still has its visitors: 1; the move has not ended",
         ),
         (
             0,

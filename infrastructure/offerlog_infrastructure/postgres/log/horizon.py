@@ -30,6 +30,11 @@ Events with a position up to it, or behind `LAST_DRAWN`, are *foreign*: another 
 their slice was moved here. They are no part of the order of this log (docs/decisions/0065).
 """
 
+END: Final[LiteralString] = (
+    f"(SELECT ((last_value >> {SHARD_BITS}) + 1 << {SHARD_BITS}) - 1 FROM {POSITIONS_SEQUENCE})"
+)
+"""The last position that this store can ever give."""
+
 SELECT_LAST_POSITION: Final[LiteralString] = f"""
     SELECT max(notification_id) FROM offerlog_events
     WHERE notification_id > {BEGIN} AND notification_id <= {LAST_DRAWN}

@@ -1,12 +1,12 @@
 """The content of a store, as far as the stores of an installation must agree."""
 
 from collections.abc import Mapping
-from typing import Any, LiteralString
+from typing import LiteralString
 
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.keyring import KeyringError
-from offerlog_application.ports.positions import shard_of_position
+from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_application.sharding.checking import StoreContent
 from offerlog_domain.identity import OrganizationKey
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -24,7 +24,10 @@ _SELECT_HELD: LiteralString = """
     ORDER BY 1, 2
 """
 _SELECT_OWNED: LiteralString = "SELECT slice FROM slices WHERE is_owned"
-_SELECT_BOUNDS: LiteralString = "SELECT min(notification_id), max(notification_id) FROM offerlog_events"
+_SELECT_LEAVING: LiteralString = "SELECT slice, target FROM leaving_slices"
+_SELECT_RECORDED: LiteralString = (
+    f"SELECT (notification_id >> {SHARD_BITS})::int, count(*) FROM offerlog_events GROUP BY 1"
+)
 _SELECT_POLICIES: LiteralString = """
     SELECT organization, action_map_id, suppress_for FROM action_map_policies WHERE suppress_for <> '{}'
 """
@@ -46,11 +49,11 @@ def read_content(application: OfferlogApplication) -> StoreContent:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         owned = frozenset(number for (number,) in cursor.execute(_SELECT_OWNED))
         held = {(number, kind): count for number, kind, count in cursor.execute(_SELECT_HELD)}
-        bounds: Any = cursor.execute(_SELECT_BOUNDS).fetchone()
+        leaving: dict[int, int] = dict(cursor.execute(_SELECT_LEAVING).fetchall())
+        recorded: dict[int, int] = dict(cursor.execute(_SELECT_RECORDED).fetchall())
         policies = {(name, one): until for name, one, until in cursor.execute(_SELECT_POLICIES)}
     try:
         keys: Mapping[str, OrganizationKey] | None = application.keys.all_keys()
     except KeyringError:
         keys = None
-    shards = frozenset(shard_of_position(one) for one in bounds or () if one is not None)
-    return StoreContent(owned, held, shards, policies, keys)
+    return StoreContent(owned, held, leaving, recorded, policies, keys)

@@ -10,8 +10,14 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Tombstone
-from offerlog_application.ports.positions import begin_of_shard
-from offerlog_application.ports.sealed_tree import KeptCheckpoint, LeafTile, TreeProgress
+from offerlog_application.ports.positions import SHARD_BITS, begin_of_shard
+from offerlog_application.ports.sealed_tree import (
+    ForeignEvents,
+    KeptCheckpoint,
+    LeafTile,
+    MovedEvents,
+    TreeProgress,
+)
 from offerlog_domain.service_events import VisitorErased
 from offerlog_domain.transparency.leaves import RawRow, StoredRow
 from offerlog_domain.transparency.tiles import Tile
@@ -20,11 +26,12 @@ from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION
+from offerlog_infrastructure.postgres.log.horizon import BEGIN, END, LAST_DRAWN, SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.tree.progress import read_progress
 from offerlog_infrastructure.postgres.tree.raw_rows import read_raw_rows
 
 _ROW_COLUMNS: LiteralString = "notification_id, uuid_send(originator_id), originator_version, topic, state"
+_SLICE: LiteralString = "get_byte(uuid_send(originator_id), 0) >> 4"
 _SELECT_TILES: LiteralString = """
     SELECT level::int, n, hashes FROM unnest(%s::smallint[], %s::bigint[]) AS wanted (level, n)
     JOIN tree_tiles USING (level, n)
@@ -49,9 +56,29 @@ _SELECT_IMPOSSIBLE_ROWS: LiteralString = f"""
     UNION ALL
     (
         SELECT {_ROW_COLUMNS} FROM offerlog_events
-        WHERE notification_id > {LAST_DRAWN}
+        WHERE notification_id > {LAST_DRAWN} AND notification_id <= {END}
         ORDER BY notification_id LIMIT %s
     )
+    UNION ALL
+    (
+        SELECT {_ROW_COLUMNS} FROM offerlog_events
+        WHERE (notification_id BETWEEN 1 AND {BEGIN} OR notification_id > {END}) AND (
+            NOT EXISTS (SELECT FROM shard)
+            OR substr(originator_id::text, 2, 9) = '0000000-0' -- with the second 0: of an organization
+            OR {_SLICE} NOT IN (
+                SELECT slice FROM slices WHERE is_owned UNION SELECT slice FROM leaving_slices
+            )
+        )
+        ORDER BY notification_id LIMIT %s
+    )
+"""
+_SELECT_MOVED: LiteralString = """
+    SELECT slice::int, target::int, events, first_position, last_position, digest FROM moved_events ORDER BY 1
+"""
+_SELECT_FOREIGN: LiteralString = f"""
+    SELECT {_SLICE}, (notification_id >> {SHARD_BITS})::int, count(*) FROM offerlog_events
+    WHERE (notification_id BETWEEN 1 AND {BEGIN} OR notification_id > {END}) AND EXISTS (SELECT FROM shard)
+    GROUP BY 1, 2 ORDER BY 1, 2
 """
 _SELECT_CHECKPOINTS: LiteralString = "SELECT origin, size, note FROM checkpoints ORDER BY size, signed_at"
 _SELECT_NEWEST: LiteralString = (
@@ -147,8 +174,19 @@ class PostgresSealedTree:
         return dict(self._rows(_SELECT_ERASURES, list(streams), f"{VisitorErased.stored_name}."))
 
     def impossible_rows(self, limit: int) -> Sequence[StoredRow]:
-        """Return events at positions that were never drawn: below 1, or above the last one drawn."""
-        return self._rows(_SELECT_IMPOSSIBLE_ROWS, limit, limit)
+        """Return events at positions that they cannot have."""
+        return self._rows(_SELECT_IMPOSSIBLE_ROWS, limit, limit, limit)
+
+    def moved_events(self) -> Sequence[MovedEvents]:
+        """Return what was recorded here and lies elsewhere, slice by slice."""
+        return [
+            MovedEvents(number, shard, events, first, last, int(digest))
+            for number, shard, events, first, last, digest in self._rows(_SELECT_MOVED)
+        ]
+
+    def foreign_events(self) -> Sequence[ForeignEvents]:
+        """Return what lies here and was recorded elsewhere."""
+        return [ForeignEvents(*found) for found in self._rows(_SELECT_FOREIGN)]
 
     def checkpoints(self) -> Iterator[KeptCheckpoint]:
         """Return the checkpoints in the store, the smallest first."""

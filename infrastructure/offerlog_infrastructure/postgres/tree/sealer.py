@@ -53,6 +53,9 @@ _SELECT_PAGE: LiteralString = f"""
     WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
 """
 
+_SELECT_LAST_MOVED: LiteralString = "SELECT coalesce(max(last_position), 0) FROM moved_events"
+"""A move waits until the tree has the events of its slice. Afterwards the tree alone has their leaves."""
+
 _SELECT_EDGE: LiteralString = """
     SELECT level::int, hashes, first_position, gaps
     FROM unnest(%s::int[], %s::bigint[]) AS edge (level, n) JOIN tree_tiles USING (level, n)
@@ -160,6 +163,12 @@ def _seal_page(
     behind = max(position, begin_of_shard(safe))
     rows: list[RawRow] = cursor.execute(_SELECT_PAGE, (behind, safe, PAGE), prepare=True).fetchall()
     if edge is None or edge.tree.size != size:
+        (moved,) = cursor.execute(_SELECT_LAST_MOVED).fetchone() or (0,)
+        if moved > position:
+            raise TreeDamagedError(
+                f"events up to position {moved} were moved to other servers, so the tree cannot be made anew"
+                f" from position {position}: restore its tables from a backup"
+            )
         edge = _load_edge(cursor, size)
         edge = edge._replace(archive_end=select_end(cursor.connection))
     if position < edge.archive_end:
