@@ -174,6 +174,8 @@ class OpenedShards:
             try:
                 shard = self._open_shard(number, self._directory.addresses()[number])
             except Exception as error:  # noqa: BLE001 - whatever it is, the other shards go on
+                if self._closing.is_set():  # the home has been closed meanwhile
+                    return
                 if opening.error is None or str(error) not in str(opening.error):
                     _log.warning("shard %d cannot be opened, and will be tried again: %s", number, error)
                 opening.error = (
