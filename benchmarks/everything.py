@@ -24,6 +24,7 @@ BENCHES = (
     "http_latency",
     "workers",
     "record_processes",
+    "shards",
     "export",
     "erase",
 )
