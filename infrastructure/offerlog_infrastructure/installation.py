@@ -19,12 +19,11 @@ from offerlog_application.ports.shards import (
     MoveProgress,
     ShardError,
     ShardState,
-    format_slices,
 )
 from offerlog_application.sharding.checking import find_faults
 from offerlog_application.sharding.joined_tree import JoinedTree, name_places
 from offerlog_domain.errors import ArgumentError, OfferlogError
-from offerlog_domain.stream_ids import SLICES
+from offerlog_domain.stream_ids import SLICES, format_slices
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.opened_store import OpenStore
 from offerlog_infrastructure.server_address import check_address
