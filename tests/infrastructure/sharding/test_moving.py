@@ -1,23 +1,42 @@
 """A slice that moves between shards: what was recorded of its visitors is there afterwards, and goes on."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
+import psycopg
 import pytest
 
-from offerlog import Offerlog, ReportQuery, VisitorKey
+from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery
 from offerlog.testing import SettableClock
+from offerlog_application.ports.erasure import HeldRow
+from offerlog_application.ports.shards import ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
-from offerlog_domain.metrics import CountBy, Granularity, MetricSet
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
-from support.installations import Stores, make_stores
-from support.journeys import DAY, an_id, journeys
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from support.installations import Stores, compare_answers, make_stores, move_slice, visitors_of_slice
+from support.journeys import DAY, an_id, blocked_event, journeys, signal
 from support.keyrings import run_keyring
+from support.recount import rows
 
-_VISITORS: Final = 56
-_LINES: Final = journeys(_VISITORS)
+_VISITORS: Final = 42
+_MANY: Final = 1_000
+"""Among so many visitors are some of each slice."""
+
+_NUMBER: Final = 3
+"""The slice that moves."""
+
+_SELECT_EVENTS: Final = """
+    SELECT count(*), sum(notification_id::numeric * notification_id), min(notification_id),
+        max(notification_id)
+    FROM offerlog_events WHERE get_byte(uuid_send(originator_id), 0) >> 4 = %s
+      AND substr(originator_id::text, 2, 9) <> '0000000-0'
+"""
+_SELECT_MOVED: Final = """
+    SELECT events, digest, first_position, last_position, slice, target FROM moved_events
+"""
 
 
 @pytest.fixture
@@ -28,55 +47,194 @@ def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
 
 
 @pytest.fixture
-def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
-    """The service over all of them, and one over a single store, at the same time."""
-    clock = SettableClock(DAY + timedelta(days=1))
+def clock() -> SettableClock:
+    """The clock of both services."""
+    return SettableClock(DAY + timedelta(days=1))
+
+
+@pytest.fixture
+def services(stores: Stores, dsn: str, clock: SettableClock) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
+    """The service over all of them, and one over a single store, with the same signals."""
     with (
         stores.open(clock=clock) as sharded,
         open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
     ):
+        for one in (sharded, single):
+            one.wait(one.record(journeys(_VISITORS)).position)
         yield sharded, single
 
 
-def _compare(sharded: ShardedOfferlog, single: Offerlog) -> None:
-    keys = [VisitorKey("cookie", f"visitor-{n}") for n in range(_VISITORS)]
-    assert sharded.suppressions_of(keys) == single.suppressions_of(keys)
-    for n in range(0, _VISITORS, 3):
-        of_visitor: dict[str, Any] = {"customer_id": f"visitor-{n}"}
-        of_offer = {**of_visitor, "action_map_id": an_id("map", n % 3)}
-        assert sharded.history(**of_offer) == single.history(**of_offer)
-        assert len(list(sharded.timeline(**of_visitor))) == len(list(single.timeline(**of_visitor)))
-    for query in (
-        ReportQuery("default"),
-        ReportQuery("default", by=Granularity.HOUR, view=MetricSet.FULL),
-        ReportQuery("default", by=Granularity.DAY, count_by=CountBy.VISITORS),
-    ):
-        assert sharded.report(query) == single.report(query)
-    assert list(sharded.action_maps()) == list(single.action_maps())
-    assert sharded.refusal_counts().counts == single.refusal_counts().counts
-    assert sharded.organizations.contents() == single.organizations.contents()
-    assert sorted(one.raw for one in sharded.parked()) == sorted(one.raw for one in single.parked())
+def _visitors(service: ShardedOfferlog, count: int) -> list[int]:
+    """Some visitors of the slice."""
+    found = visitors_of_slice(service, _NUMBER, _MANY)[:count]
+    assert len(found) == count
+    return [int(one.removeprefix("visitor-")) for one in found]
 
 
-def _move(stores: Stores, number: int, shard: int) -> Any:
-    with Installation(None, stores.dsns[0], run_keyring()) as installation:
-        return installation.move(number, shard, lambda _: None)
+def _execute(dsn: str, statement: LiteralString) -> None:
+    with psycopg.connect(dsn, options="-c search_path=offerlog", autocommit=True) as connection:
+        connection.execute(statement)
 
 
-def test_slices_move_and_come_back(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
-    """The answers stay those of a single store."""
+def _check(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
+    """Compare the answers of both, and each server with its own log and with the others."""
     sharded, single = services
     for one in services:
-        one.wait(one.record(_LINES).position)
-    _compare(sharded, single)
+        one.catch_up()
+    compare_answers(sharded, single, _VISITORS)
+    assert not any(proof.differences for proof in sharded.verify())
+    with Installation(None, stores.dsns[0], run_keyring()) as installation:
+        assert [one for one in installation.verify() if "positions of another" not in one] == []
+        assert installation.moves() == []
+
+
+def test_all_slices_move_and_come_back(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
+    """The answers stay those of a single store, and a rebuild of each server comes to the same."""
+    sharded, single = services
     # when all slices have changed their places
     for number in range(16):
-        _move(stores, number, 1 if number < 8 else 0)
+        move_slice(stores, number, 1 if number < 8 else 0)
     # then
-    _compare(sharded, single)
-    assert sharded.record(_LINES).outcomes == single.record(_LINES).outcomes
+    _check(services, stores)
+    assert sharded.record(journeys(_VISITORS)).outcomes == single.record(journeys(_VISITORS)).outcomes
+    late = [signal("engaged", visitor=n, action=1, actionMapId=an_id("map", n % 3)) for n in range(_VISITORS)]
+    assert sharded.record(late).outcomes == single.record(late).outcomes
+    _check(services, stores)
+    sharded.rebuild()
+    _check(services, stores)
     # and when they come back
     for number in range(16):
-        _move(stores, number, 0 if number < 8 else 1)
-    _compare(sharded, single)
-    assert sharded.record(_LINES).outcomes == single.record(_LINES).outcomes
+        move_slice(stores, number, 0 if number < 8 else 1)
+    _check(services, stores)
+    assert rows(stores.dsns[0], "SELECT * FROM moved_events WHERE slice < 8") == []
+    sharded.rebuild()
+    _check(services, stores)
+
+
+def test_what_leaves_is_noted_for_the_tree(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """The number of its events, the sum of the squares of their positions, and the first and last of them."""
+    for one in services:
+        one.wait(one.record([signal("offered", visitor=n) for n in _visitors(services[0], 3)]).position)
+    (expected,) = rows(stores.dsns[0], _SELECT_EVENTS, _NUMBER)
+    move_slice(stores, _NUMBER, 1)
+    noted = rows(stores.dsns[0], _SELECT_MOVED)
+    assert noted == [(*expected, _NUMBER, 1)]
+    assert rows(stores.dsns[0], _SELECT_EVENTS, _NUMBER)[0][0] == 0
+    assert rows(stores.dsns[1], _SELECT_EVENTS, _NUMBER) == [expected]
+    _check(services, stores)
+
+
+def _describe(row: HeldRow) -> str:
+    """A row without what two stores draw for themselves."""
+    drawn = {"digest", "position", "token", "subject", "id", "originator_id", "stream", "visitor"}
+    return repr(
+        (row.place, sorted((name, str(value)) for name, value in row.fields.items() if name not in drawn))
+    )
+
+
+def test_the_newest_name_of_a_map_stays_known_where_its_event_has_left(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """Also after a rebuild."""
+    sharded, _ = services
+    for one in services:
+        for visitor in (*_visitors(sharded, 2), 1):
+            line = signal("offered", visitor=visitor, action=7, actionMapName=f"Name {visitor}")
+            one.wait(one.record([line]).position)
+    move_slice(stores, _NUMBER, 1)
+    _check(services, stores)
+    sharded.rebuild()
+    _check(services, stores)
+
+
+def test_erasures_holds_and_refusals_move_along(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """Who was erased stays erased, who is held stays held, and what waits or was refused is there."""
+    sharded, _ = services
+    erased, held, refused, parked, other = _visitors(sharded, 5)
+    lines = [
+        *(signal("offered", visitor=n) for n in (erased, held, refused, other)),
+        signal("accepted", visitor=parked, action=2),
+        signal("offered", visitor=refused, sessionId="no id"),
+        blocked_event(1, other, an_id("map"), "frequencyCap"),
+    ]
+    for one in services:
+        one.wait(one.record([json.dumps(line) for line in lines]).position)
+        one.erase(customer_id=f"visitor-{erased}")
+        one.hold_visitor(customer_id=f"visitor-{held}", reason="a lawsuit")
+    # when
+    move_slice(stores, _NUMBER, 1)
+    # then
+    _check(services, stores)
+    with pytest.raises(NoSuchVisitorError):
+        sharded.visitor_data(customer_id=f"visitor-{erased}")
+    with pytest.raises(LegalHoldError):
+        sharded.erase(customer_id=f"visitor-{held}")
+    for visitor in (held, refused, parked, other):
+        found = [
+            sorted(_describe(row) for row in one.visitor_data(customer_id=f"visitor-{visitor}"))
+            for one in services
+        ]
+        assert found[0] == found[1]
+    assert [hold.visitor.id for hold in sharded.legal_holds()] == [f"visitor-{held}"]
+    # and repeats are recognised, and late signals go on
+    late = [*lines, signal("offered", visitor=parked, action=2), signal("accepted", visitor=other)]
+    outcomes = [one.record([json.dumps(line) for line in late]).outcomes for one in services]
+    assert outcomes[0] == outcomes[1]
+    for one in services:
+        one.erase(customer_id=f"visitor-{other}")
+    _check(services, stores)
+    with pytest.raises(NoSuchVisitorError):
+        sharded.visitor_data(customer_id=f"visitor-{other}")
+
+
+def test_time_outs_of_a_moved_slice_are_recorded(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, clock: SettableClock
+) -> None:
+    """By the server that has it."""
+    sharded, single = services
+    lines = [signal("offered", visitor=n, timeoutSeconds=30) for n in _visitors(sharded, 4)]
+    for one in services:
+        one.wait(one.record(lines).position)
+    move_slice(stores, _NUMBER, 1)
+    clock.advance(sharded._router.home.writer.rules.deadline_grace * 2)
+    assert sharded.expire().timedout == single.expire().timedout >= 4
+    _check(services, stores)
+
+
+def test_a_copy_that_differs_is_not_taken(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the table, and the slice stays where it was."""
+    for one in services:
+        one.wait(one.record([signal("offered", visitor=n) for n in _visitors(services[0], 3)]).position)
+    copy_all = SliceCopy.copy_all
+
+    def lose(self: SliceCopy, *args: Any) -> None:
+        copy_all(self, *args)
+        self._into.execute("UPDATE current_offers SET actions = actions + 1")
+
+    monkeypatch.setattr(SliceCopy, "copy_all", lose)
+    with pytest.raises(ShardError):
+        move_slice(stores, _NUMBER, 1)
+    monkeypatch.undo()
+    assert rows(stores.dsns[0], "SELECT is_owned FROM slices WHERE slice = %s", _NUMBER) == [(True,)]
+    _check(services, stores)
+    move_slice(stores, _NUMBER, 1)
+    _check(services, stores)
+
+
+def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
+    """And nothing is changed."""
+    sharded, _ = services
+    assert move_slice(stores, _NUMBER, 0).events == 0
+    with pytest.raises(ShardError, match="shard 7 cannot be reached, or there is none"):
+        move_slice(stores, _NUMBER, 7)
+    _execute(stores.dsns[0], "INSERT INTO archive_place (place) VALUES ('/nowhere')")
+    with pytest.raises(ShardError, match="shard 0 has an archive, whose files do not move"):
+        move_slice(stores, _NUMBER, 1)
+    _execute(stores.dsns[0], "DELETE FROM archive_place")
+    assert sharded.report(ReportQuery("default")).rows

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
-from psycopg import Cursor
+from psycopg import Cursor, sql
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.rebuilds import (
@@ -35,6 +35,18 @@ _SWAP_ATTEMPTS: Final = 20
 _LOCK_ATTEMPTS: Final = 20
 _STALLED_SECONDS: Final = 60.0
 _HANGS_SECONDS: Final = 10
+
+_NAMES: Final = "action_map_names"
+_KEEP_NAMES: LiteralString = """
+    INSERT INTO action_map_names AS n (organization, action_map_id, name, named_at, position)
+    SELECT known.organization, known.action_map_id, known.name, known.named_at, known.position
+    FROM {live} AS known
+    WHERE EXISTS (SELECT FROM shard)
+      AND NOT EXISTS (SELECT FROM offerlog_events WHERE notification_id = known.position)
+    ON CONFLICT (organization, action_map_id) DO UPDATE SET
+        name = excluded.name, named_at = excluded.named_at, position = excluded.position
+    WHERE (n.named_at, n.name, -n.position) < (excluded.named_at, excluded.name, -excluded.position)
+"""
 
 
 def catch_up(
@@ -182,6 +194,8 @@ def _try_to_swap(
         )
         staging.keep_vacuum_off(cursor, projections)
         catch_up(application, cursor, projections)
+        for projection in projections:
+            _keep_moved_names(cursor, staging, projection)
         differences = list(find_differences(application, cursor, staging, projections))
         if differences and not accept:
             raise ProjectionsDifferError(differences)
@@ -193,3 +207,12 @@ def _try_to_swap(
                 staging.swap_in(cursor, projection)
             detached.attach()
         staging.close(cursor)
+
+
+def _keep_moved_names(cursor: Cursor[Any], staging: StagingSchema, projection: Projection) -> None:
+    """Keep the newest names of action maps that are known from events of slices that have moved elsewhere.
+
+    The log of this store does not have these events any more, and the names are right all the same.
+    """
+    if _NAMES in projection.tables:
+        cursor.execute(sql.SQL(_KEEP_NAMES).format(live=sql.Identifier(staging.live, _NAMES)))
