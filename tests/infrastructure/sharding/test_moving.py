@@ -28,6 +28,9 @@ _MANY: Final = 1_000
 _NUMBER: Final = 3
 """The slice that moves."""
 
+_SOME: Final = (0, 3, 7, 8, 15)
+"""The first and the last slice of each half: the tokens of the second half are negative numbers."""
+
 _SELECT_EVENTS: Final = """
     SELECT count(*), sum(notification_id::numeric * notification_id), min(notification_id),
         max(notification_id)
@@ -88,11 +91,11 @@ def _check(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
         assert installation.moves() == []
 
 
-def test_all_slices_move_and_come_back(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
+def test_slices_move_and_come_back(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
     """The answers stay those of a single store, and a rebuild of each server comes to the same."""
     sharded, single = services
-    # when all slices have changed their places
-    for number in range(16):
+    # when slices have changed their places
+    for number in _SOME:
         move_slice(stores, number, 1 if number < 8 else 0)
     # then
     _check(services, stores)
@@ -103,7 +106,7 @@ def test_all_slices_move_and_come_back(services: tuple[ShardedOfferlog, Offerlog
     sharded.rebuild()
     _check(services, stores)
     # and when they come back
-    for number in range(16):
+    for number in _SOME:
         move_slice(stores, number, 0 if number < 8 else 1)
     _check(services, stores)
     assert rows(stores.dsns[0], "SELECT * FROM moved_events WHERE slice < 8") == []

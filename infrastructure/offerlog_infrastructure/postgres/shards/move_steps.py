@@ -97,12 +97,12 @@ def stage(store: OfferlogApplication, number: int, source: int, label: int) -> b
     return row is not None
 
 
-def fence(store: OfferlogApplication, number: int, target: int, label: int) -> bool:
+def fence(connection: Connection[Any], number: int, target: int, label: int) -> bool:
     """Give a slice away on the source, to nobody yet; False if the source does not own it under the label.
 
     Older writers have not ended yet.
     """
-    with connected(store) as connection, connection.transaction():
+    with connection.transaction():
         row: Any = _tuples(connection).execute(_GIVE, (number, label)).fetchone()
         if row is None:
             return False

@@ -247,25 +247,24 @@ class SliceMover:
         try:
             with writer.transaction():
                 copy = self._copy(move, reader, writer)
-                self._fence(move)
-                began = time.monotonic()
                 self._note(move, "fenced", copy.events)
+                began = time.monotonic()
+                self._fence(move, reader)
                 PostgresFence(source).finish(_FENCE_SECONDS)
-                counts = self._take(move, copy, writer)
+                self._take(move, copy, writer)
         except BaseException as error:
             self._try_to_undo(move)
-            if isinstance(error, Exception) and move_steps.is_taken(target, self._number, move.label):
-                seconds, counts = 0.0, None  # the answer to the commit was lost
-            else:
+            if not isinstance(error, Exception) or not move_steps.is_taken(target, self._number, move.label):
                 raise
-        else:
-            seconds = time.monotonic() - began
-        self._end(move, counts)
+            self._end(move, None)  # the answer to the commit was lost
+            return MovedSlice(move.source, copy.events, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self._end(move, copy.folded.take_out())
         return MovedSlice(move.source, copy.events, seconds)
 
-    def _fence(self, move: Move) -> None:
+    def _fence(self, move: Move, reader: StoreConnection) -> None:
         """Let the slice have no owner, unless the source does not own it under the label any more."""
-        if not move_steps.fence(self._store(move.source), self._number, move.target, move.label):
+        if not move_steps.fence(reader, self._number, move.target, move.label):
             raise _undone()
 
     def _copy(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> SliceCopy:
@@ -293,16 +292,14 @@ class SliceMover:
                 break
         return copy
 
-    def _take(self, move: Move, copy: SliceCopy, writer: StoreConnection) -> SliceCounts:
+    def _take(self, move: Move, copy: SliceCopy, writer: StoreConnection) -> None:
         """Bring the rest to the target, and take the slice there: all of it with the commit."""
         copy.copy_rest()
-        counts = copy.folded.take_out()
         writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
         copy.folded.add()
         copy.add_refusals()
         if not move_steps.take(writer.cursor(row_factory=tuple_row), self._number, move.label):
             raise _undone()
-        return counts
 
     def _end(self, move: Move, counts: SliceCounts | None) -> None:
         """Tell the directory who has the slice, and delete the rows on the source."""

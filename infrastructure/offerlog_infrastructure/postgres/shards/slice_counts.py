@@ -51,6 +51,7 @@ _NULLABLE: Final = {
 _COUNT_BELOW: LiteralString = (
     "SELECT count(*) FROM {table} AS c JOIN {gone} AS g ON {match} WHERE {signs} < 0"
 )
+_ADDED: Final = "added_"
 _SAME: LiteralString = "c.{0} IS NOT DISTINCT FROM g.{0}"
 _BOOKS: Final = ("projection_proofs", "dead_letters")
 
@@ -74,7 +75,6 @@ _SUBTRACT_PROOFS: LiteralString = """
     FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::numeric[]) AS gone (view, slice, events, digest)
     WHERE p.view = gone.view AND p.slice = gone.slice
 """
-_SELECT_PROOFS: LiteralString = "SELECT view, slice, events, digest FROM pg_temp.projection_proofs"
 
 _Proofs = Sequence[Sequence[Any]]
 
@@ -94,6 +94,7 @@ class FoldedSlice:
         self._schema = schema
         self._range = slice_range
         self._mapper = EventMapper()
+        self._prefix = ""
 
     def begin(self, *, aside: bool = False) -> None:
         """Put empty temporary tables before those of the counts.
@@ -157,53 +158,65 @@ class FoldedSlice:
 
     def proofs(self) -> _Proofs:
         """Return the proof of what is folded: projection, slice, events and digest."""
-        return self._cursor.execute(_SELECT_PROOFS).fetchall()
+        return self._cursor.execute(
+            sql.SQL("SELECT view, slice, events, digest FROM {}").format(self._temporary("projection_proofs"))
+        ).fetchall()
 
     def dead_streams(self) -> set[tuple[Any, ...]]:
         """Return the dead letters: projection, stream and version."""
         return {
             *self._cursor.execute(
-                "SELECT view, originator_id, originator_version FROM pg_temp.dead_letters"
+                sql.SQL("SELECT view, originator_id, originator_version FROM {}").format(
+                    self._temporary("dead_letters")
+                )
             ).fetchall()
         }
 
     def take_out(self) -> "SliceCounts":
-        """Return the counts and the proofs, as another connection can put them in."""
+        """Return the counts and the proofs, as another connection can put them in; also behind `add`."""
         return SliceCounts(
             {table: self._read(table) for table in _KEYS}, self.proofs(), frozenset(self.dead_streams())
         )
 
     def _read(self, table: LiteralString) -> bytes:
         with self._cursor.copy(
-            sql.SQL("COPY (SELECT {} FROM pg_temp.{}) TO STDOUT (FORMAT BINARY)").format(
-                _columns(table), sql.Identifier(table)
+            sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)").format(
+                _columns(table), self._temporary(table)
             )
         ) as copy:
             return b"".join(bytes(block) for block in copy)
 
     def add(self) -> None:
-        """Add the counts to those of the store, and drop the temporary tables.
+        """Add the counts to those of the store. The temporary tables get other names: they are in the way.
 
         The caller holds the rows of the positions, so no projector writes the counts meanwhile.
         """
-        proofs = self.proofs()
+        for table in (*_KEYS, _NEWEST, *_BOOKS):
+            self._cursor.execute(
+                sql.SQL("ALTER TABLE {} RENAME TO {}").format(
+                    self._temporary(table), sql.Identifier(f"{_ADDED}{table}")
+                )
+            )
+        self._prefix = _ADDED
         for table in (*_KEYS, _NEWEST):
             merge = _merge_of(table)
             self._cursor.execute(
-                sql.SQL("INSERT INTO {} SELECT {} FROM pg_temp.{}").format(
-                    sql.Identifier(merge.stage), _columns(table), sql.Identifier(table)
+                sql.SQL("INSERT INTO {} SELECT {} FROM {}").format(
+                    sql.Identifier(merge.stage), _columns(table), self._temporary(table)
                 )
             )
-            self._cursor.execute(sql.SQL("DROP TABLE pg_temp.{}").format(sql.Identifier(table)))
             self._cursor.execute(merge.statement)
         self._cursor.execute(
-            sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.dead_letters").format(
-                sql.Identifier(self._schema, "dead_letters"), columns=sql.SQL(DEAD_LETTERS.columns)
+            sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}").format(
+                sql.Identifier(self._schema, "dead_letters"),
+                self._temporary("dead_letters"),
+                columns=sql.SQL(DEAD_LETTERS.columns),
             )
         )
-        for table in _BOOKS:
-            self._cursor.execute(sql.SQL("DROP TABLE pg_temp.{}").format(sql.Identifier(table)))
-        self._cursor.execute(_ADD_PROOFS, _turned(proofs))
+        self._cursor.execute(_ADD_PROOFS, _turned(self.proofs()))
+
+    def _temporary(self, table: str) -> sql.Identifier:
+        return sql.Identifier("pg_temp", f"{self._prefix}{table}")
 
 
 class SliceCounts:

@@ -1,0 +1,105 @@
+"""Slices that move while writers write and reports are asked for: nothing is lost, doubled or misplaced."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import count
+from typing import Any, Final
+
+import pytest
+
+from offerlog import Offerlog, ReportQuery
+from offerlog.testing import SettableClock
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_infrastructure.composition import open_offerlog
+from support.installations import Stores, compare_answers, make_stores, move_slice, visitors_of_slice
+from support.journeys import DAY, JOURNEYS, an_id, signal
+
+_WRITERS: Final = 3
+_MOVES: Final = ((3, 1), (9, 2), (3, 2), (9, 0), (3, 0))
+"""A slice, and the shard that gets it."""
+
+
+@pytest.fixture
+def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 5, and two shards with the others."""
+    with make_stores(make_dsn, "6-a", "b-f") as stores:
+        yield stores
+
+
+@pytest.fixture
+def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
+    """The service over all of them, and one over a single store."""
+    clock = SettableClock(DAY + timedelta(days=1))
+    with (
+        stores.open(clock=clock) as sharded,
+        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
+    ):
+        yield sharded, single
+
+
+class _Writer:
+    """Records the journeys of visitors of its own, one signal after the other.
+
+    Attributes:
+        recorded: Each signal with its outcome, in order.
+    """
+
+    def __init__(self, service: ShardedOfferlog, visitors: Iterator[int], stopping: threading.Event) -> None:
+        self.recorded: list[tuple[dict[str, Any], Sequence[object]]] = []
+        self._service = service
+        self._visitors = visitors
+        self._stopping = stopping
+
+    def run(self) -> None:
+        for visitor in self._visitors:
+            for action, state in JOURNEYS[visitor % len(JOURNEYS)]:
+                line = signal(state, visitor=visitor, action=action, actionMapId=an_id("map", visitor % 3))
+                receipt = self._service.record([line])
+                self.recorded.append((line, receipt.outcomes))
+            if self._stopping.is_set():
+                return
+
+
+def _watch(service: ShardedOfferlog, stopping: threading.Event) -> list[int]:
+    """Ask for reports; returns how many offers each has."""
+    found: list[int] = []
+    while not stopping.is_set():
+        rows = service.report(ReportQuery("default")).rows
+        found.append(sum(row.metrics["nWebActionsOffered"] for row in rows))
+    return found
+
+
+def test_slices_move_under_load(services: tuple[ShardedOfferlog, Offerlog], stores: Stores) -> None:
+    """Every outcome is that of a single store, reports never go back, and repeats are recognised."""
+    sharded, single = services
+    stopping, numbers = threading.Event(), count()
+    writers = [_Writer(sharded, numbers, stopping) for _ in range(_WRITERS)]
+    with ThreadPoolExecutor(_WRITERS + 1) as pool:
+        work = [pool.submit(writer.run) for writer in writers]
+        watched = pool.submit(_watch, sharded, stopping)
+        try:
+            moved = [move_slice(stores, number, shard) for number, shard in _MOVES]
+        finally:
+            stopping.set()
+        for one in work:
+            one.result(120)
+        reported = watched.result(120)
+    # then
+    visitors = next(numbers)
+    for writer in writers:
+        lines = [line for line, _ in writer.recorded]
+        assert [outcome for _, outcomes in writer.recorded for outcome in outcomes] == [
+            *single.record(lines).outcomes
+        ]
+    assert reported == sorted(reported)
+    assert sum(one.events for one in moved)
+    assert visitors_of_slice(sharded, 3, visitors)
+    for service in services:
+        service.catch_up()
+    compare_answers(sharded, single, visitors)
+    for writer in writers:
+        lines = [line for line, _ in writer.recorded]
+        assert sharded.record(lines).outcomes == single.record(lines).outcomes
+    assert not any(proof.differences for proof in sharded.verify())
