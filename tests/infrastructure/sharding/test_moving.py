@@ -221,7 +221,7 @@ def test_a_copy_that_differs_is_not_taken(
         self._into.execute("UPDATE current_offers SET actions = actions + 1")
 
     monkeypatch.setattr(SliceCopy, "copy_all", lose)
-    with pytest.raises(ShardError):
+    with pytest.raises(ShardError, match="differs from the slice in the table current_offers"):
         move_slice(stores, _NUMBER, 1)
     monkeypatch.undo()
     assert rows(stores.dsns[0], "SELECT is_owned FROM slices WHERE slice = %s", _NUMBER) == [(True,)]
