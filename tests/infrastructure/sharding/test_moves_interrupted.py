@@ -12,13 +12,14 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from offerlog import Offerlog, ReportQuery
+from offerlog import Offerlog, OfferlogError, ReportQuery
 from offerlog.testing import SettableClock
 from offerlog_application.ports.shards import ShardError, ShardUnavailableError, SliceInMotionError
 from offerlog_application.sharding import in_motion
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.shards import move_steps
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.installations import (
     Stores,
     compare_answers,
@@ -131,41 +132,85 @@ def test_each_step_may_be_the_last(
     assert [proof.differences for proof in sharded.verify()] == [()] * 6
 
 
-def test_a_slice_that_was_only_copied_can_be_undone(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
-) -> None:
-    """And the mover that stood still cannot take it any more."""
-    sharded, single = services
-    began, goes_on = threading.Event(), threading.Event()
-    fence = move_steps.fence
+class _StandingMover:
+    """A mover that stands still before a step, in a thread.
 
-    def stand_still(*args: Any) -> bool:
-        began.set()
-        assert goes_on.wait(60)
-        return fence(*args)
+    Attributes:
+        error: The error with which it has ended.
+    """
 
-    errors: list[BaseException] = []
+    def __init__(self, stores: Stores, owner: Any, name: str) -> None:
+        self.error: BaseException | None = None
+        self._began, self._goes_on = threading.Event(), threading.Event()
+        self._stores = stores
+        self._thread = threading.Thread(target=self._move)
+        step = getattr(owner, name)
 
-    def move() -> None:
+        def stand_still(*args: Any) -> Any:
+            self._began.set()
+            assert self._goes_on.wait(60)
+            return step(*args)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, name, stand_still)
+            self._thread.start()
+            assert self._began.wait(60)
+
+    def _move(self) -> None:
         try:
-            move_slice(stores, _NUMBER, 1)
-        except ShardError as error:
-            errors.append(error)
+            move_slice(self._stores, _NUMBER, 1)
+        except OfferlogError as error:
+            self.error = error
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(move_steps, "fence", stand_still)
-        mover = threading.Thread(target=move)
-        mover.start()
-        assert began.wait(60)
-        # when
-        assert undo_move(stores, _NUMBER) == 0
-        goes_on.set()
-        mover.join(60)
+    def go_on(self) -> None:
+        """Let it go on, up to its end."""
+        self._goes_on.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(move_steps, "fence"), (SliceCopy, "copy_rest")], ids=["before", "behind"]
+)
+def test_a_mover_that_stands_still_before_or_behind_the_fence_cannot_take_what_was_undone(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, owner: Any, name: str
+) -> None:
+    """Its label is closed, and the slice stays where it was."""
+    sharded, single = services
+    mover = _StandingMover(stores, owner, name)
+    # when
+    assert undo_move(stores, _NUMBER) == 0
+    late = [signal("offered", visitor=n, action=60) for n in range(_VISITORS)]
+    outcomes = [one.record(late).outcomes for one in services]
+    mover.go_on()
     # then
-    assert "undone meanwhile" in str(errors[0])
+    assert "undone meanwhile" in str(mover.error)
     assert _owner(stores) == [0]
+    assert outcomes[0] == outcomes[1]
+    for one in services:
+        one.catch_up()
     compare_answers(sharded, single, _VISITORS)
     move_slice(stores, _NUMBER, 1)
+    compare_answers(sharded, single, _VISITORS)
+
+
+def test_a_take_that_comes_before_the_label_is_closed_wins(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """Whoever undoes closes the label first, and sees the take: there are never two owners."""
+    sharded, single = services
+    mover = _StandingMover(stores, SliceCopy, "copy_rest")
+    close = move_steps.close
+
+    def close_late(*args: Any) -> None:
+        mover.go_on()
+        close(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(move_steps, "close", close_late)
+        assert undo_move(stores, _NUMBER) == 1
+    assert mover.error is None
+    assert _owner(stores) == [1]
     compare_answers(sharded, single, _VISITORS)
 
 

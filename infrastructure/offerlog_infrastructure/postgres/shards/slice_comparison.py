@@ -49,6 +49,6 @@ def compare_tables(
         here = target.execute(sql.SQL(_SUM).format(rows)).fetchone()
         if here != there:
             raise ShardError(
-                f"the copy differs from the slice in the table {table.name}: {here} rows and digest, and {there}"
-                " on the source. Nothing was moved; run `offerlog projections verify --contents`"
+                f"the copy differs from the slice in the table {table.name}: {here} rows and digest, and"
+                f" {there} on the source. Nothing was moved; run `offerlog projections verify --contents`"
             )
