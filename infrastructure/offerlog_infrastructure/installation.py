@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.evidence.findings import AuditReport
 from offerlog_application.ports.event_log import StoreUnavailableError
@@ -71,6 +71,9 @@ class Installation:
         self, data: Path | None, database_url: str | None, keyring: Keyring, *, create: bool = False
     ) -> None:
         self._keyring = keyring
+        if database_url is not None:  # whatever name the address states, which services state as well
+            check_address(database_url)
+            database_url = make_conninfo(database_url, application_name=_NAME)
         with ExitStack() as held:
             self._home = held.enter_context(
                 OpenStore(data, database_url, keyring=keyring, create=create, application_name=_NAME)

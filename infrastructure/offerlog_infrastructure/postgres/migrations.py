@@ -14,7 +14,7 @@ from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.store_keys import adopt_keyring
 from offerlog_infrastructure.store_missing import StoreMissingError
 
-_LOCK_KEY: Final = 0x6F66_6665_726C_6F67
+MIGRATIONS_LOCK: Final = 0x6F66_6665_726C_6F67
 """The advisory lock of migrations ("offerlog" in ASCII)."""
 
 
@@ -76,7 +76,7 @@ def migrate(dsn: str, schema: str, *, create: bool = True, keyring: Keyring | No
         connection.cursor(row_factory=tuple_row) as cursor,
     ):
         with announced("another process that brings the tables up to date"):
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATIONS_LOCK,))
         if create:
             _make_schema(cursor, schema)
         else:

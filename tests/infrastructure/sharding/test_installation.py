@@ -6,6 +6,7 @@ from typing import Final
 from unittest.mock import Mock
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from offerlog import (
@@ -27,6 +28,7 @@ from support.installations import make_stores, shard_of, without_password
 from support.journeys import an_id, journeys, signal
 from support.keyrings import run_keyring
 from support.recount import rows
+from support.superuser import superuser
 
 _HELD: Final = "add the server without them"
 
@@ -133,6 +135,28 @@ def test_no_two_stores_get_the_same_number(
         ]
 
 
+def test_a_slice_never_has_two_owners(make_dsn: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a call is killed before its store has the slice, and another store is given then."""
+    home, first, second = make_dsn(), make_dsn(), make_dsn()
+    with Installation(None, home, run_keyring()) as installation:
+        installation.begin()
+    with Installation(None, home, run_keyring()) as installation:
+        installation.add(without_password(first), [9])
+        # given
+        with monkeypatch.context() as patched:
+            patched.setattr(setup, "_take", Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                installation.add(without_password(first), [8])
+        # when
+        with pytest.raises(ShardError, match="another shard has the slices 8"):
+            installation.add(without_password(second), [8])
+        # then
+        assert not any(8 in (one.owned or ()) for one in installation.states())
+        # and the same call goes on
+        assert installation.add(without_password(first), [8]) == 1
+        assert [one.number for one in installation.states() if 8 in (one.owned or ())] == [1]
+
+
 def test_a_slice_with_visitors_is_not_given_away(make_dsn: Callable[[], str]) -> None:
     """It would have to be moved. Nothing is changed."""
     home, other = make_dsn(), make_dsn()
@@ -158,8 +182,10 @@ def test_only_an_empty_store_becomes_a_shard(make_dsn: Callable[[], str]) -> Non
     with Installation(None, home, run_keyring()) as installation:
         with pytest.raises(ShardError, match="not empty"):
             installation.add(without_password(used), [8])
-        with pytest.raises(ShardError, match="belongs to an installation"):
+        with pytest.raises(ShardError, match="belongs to another installation"):
             installation.add(without_password(elsewhere), [8])
+        with pytest.raises(ShardError, match="address of the home itself"):
+            installation.add(without_password(home), [8])
         with pytest.raises(ShardError, match="password"):
             installation.add(f"{without_password(make_dsn())} password=secret", [8])
         assert [one.owned for one in installation.states()] == [ALL_SLICES]
@@ -172,6 +198,24 @@ def test_a_store_in_use_does_not_become_a_home(offerlog: Offerlog, dsn: str) -> 
         Installation(None, dsn, run_keyring()) as installation,
         pytest.raises(ShardError, match="Stop all services first"),
     ):
+        installation.begin()
+
+
+def test_sessions_of_other_roles_count_and_so_do_those_with_the_name_of_the_address(dsn: str) -> None:
+    """PostgreSQL shows a role little of the sessions of others, and services may be named by the address."""
+    with (
+        open_offerlog(database_url=f"{dsn} application_name=shop", keep_deadlines=False),
+        Installation(None, f"{dsn} application_name=shop", run_keyring()) as installation,
+        pytest.raises(ShardError, match="shop"),
+    ):
+        installation.begin()
+    with (
+        psycopg.connect(superuser(dsn)),
+        Installation(None, dsn, run_keyring()) as installation,
+        pytest.raises(ShardError, match="pg_read_all_stats"),
+    ):
+        installation.begin()
+    with Installation(None, dsn, run_keyring()) as installation:
         installation.begin()
 
 

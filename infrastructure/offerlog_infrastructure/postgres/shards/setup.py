@@ -2,16 +2,17 @@
 
 A slice changes hands only while nothing is held of its visitors. The owner gives it away under a new epoch,
 and the fence waits for the writers that may not know it. Only then the slice is looked through. If it is
-empty, the new shard takes it; if not, its owner takes it back. So a slice is never owned twice, and no row
-moves.
+not empty, its owner takes it back. If it is empty, the directory promises it to the new shard, which takes
+it. So a slice is never owned twice, wherever the call ends, and no row moves.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 from uuid import UUID, uuid4
 
-from psycopg import Connection, sql
+from psycopg import Connection, Cursor, sql
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
@@ -22,19 +23,29 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.log.horizon import POSITIONS_SEQUENCE
+from offerlog_infrastructure.postgres.migrations import MIGRATIONS_LOCK
 from offerlog_infrastructure.postgres.shards.directory import ShardIdentity, read_identity
 
 _FENCE_SECONDS: Final = 60.0
+_ENDING_SECONDS: Final = 2.0
 
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock(7811887)"
 """One change of the shards at a time."""
 
 _SELECT_OTHER_CLIENTS: LiteralString = """
-    SELECT application_name, count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'client backend'
+    SELECT application_name, count(*), bool_or(backend_type IS NULL) FROM pg_stat_activity
+    WHERE datname = current_database() AND usesysid IS NOT NULL
+      AND coalesce(backend_type, 'client backend') = 'client backend'
       AND application_name <> current_setting('application_name')
     GROUP BY 1 ORDER BY 1
 """
+"""The sessions of other roles count, too. PostgreSQL hides their type from a role that may not see it: then
+the session may be something else than a client, and counts all the same."""
+
+_HIDDEN: Final = (
+    ". Some of them belong to another role, and this one may not see what they are: stop them, or let it have"
+    " pg_read_all_stats for this command"
+)
 _IN_THE_WAY: LiteralString = """
     SELECT what FROM (VALUES
         ('webhooks', EXISTS (SELECT FROM webhook_endpoints)),
@@ -52,7 +63,9 @@ _SELECT_NEXT: LiteralString = "SELECT coalesce(max(number), 0) + 1 FROM shards"
 _INSERT_ADDRESS: LiteralString = """
     INSERT INTO shards (number, url) VALUES (%s, %s) ON CONFLICT (number) DO UPDATE SET url = excluded.url
 """
-_SELECT_OWNERS: LiteralString = "SELECT slice, shard FROM directory WHERE slice = ANY(%s) ORDER BY slice"
+_SELECT_OWNERS: LiteralString = """
+    SELECT slice, shard, epoch FROM directory WHERE slice = ANY(%s) ORDER BY slice
+"""
 _UPDATE_DIRECTORY: LiteralString = "UPDATE directory SET shard = %s, epoch = %s WHERE slice = %s"
 
 _USED: LiteralString = """
@@ -64,11 +77,21 @@ _GIVE_ALL: LiteralString = "UPDATE slices SET is_owned = false"
 _GIVE: LiteralString = """
     UPDATE slices SET is_owned = false, epoch = epoch + 1 WHERE slice = %s AND is_owned
 """
-_TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = %s WHERE slice = %s"
-_TAKE_BACK: LiteralString = """
-    UPDATE slices SET is_owned = true, epoch = epoch + 1 WHERE slice = %s AND NOT is_owned
+_TAKE: LiteralString = """
+    UPDATE slices SET is_owned = true, epoch = %(epoch)s WHERE slice = %(slice)s AND epoch < %(epoch)s
 """
-_SELECT_EPOCH: LiteralString = "SELECT epoch FROM slices WHERE slice = %s"
+"""A slice that was taken under this epoch, and may have moved on since, is not taken again."""
+
+_TAKE_BACK: LiteralString = """
+    UPDATE slices SET is_owned = true, epoch = epoch + 1
+    WHERE slice = %s AND NOT is_owned AND NOT EXISTS (
+        SELECT FROM leaving_slices WHERE leaving_slices.slice = slices.slice
+    )
+"""
+_SELECT_EPOCH: LiteralString = """
+    SELECT epoch, EXISTS (SELECT FROM leaving_slices WHERE leaving_slices.slice = slices.slice)
+    FROM slices WHERE slice = %s
+"""
 
 _IS_HELD: LiteralString = """
     SELECT EXISTS (SELECT FROM visitors WHERE digest BETWEEN %(low)s AND %(high)s)
@@ -99,22 +122,34 @@ def make_home(store: OfferlogApplication) -> None:
     with _connected(store) as connection, connection.transaction():
         cursor = connection.cursor(row_factory=tuple_row)
         cursor.execute(_LOCK)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATIONS_LOCK,))  # no service starts meanwhile
         identity = read_identity(store)  # behind the lock: another call may have just made it one
         if identity is not None:
             _check_home(identity)
             return
-        others = cursor.execute(_SELECT_OTHER_CLIENTS).fetchall()
+        others = _select_others(cursor)
         if others:
-            names = ", ".join(f"{name or 'without a name'} ({count})" for name, count in others)
+            names = ", ".join(f"{name or 'without a name'} ({count})" for name, count, _ in others)
             raise ShardError(
                 f"others are connected to this store: {names}. Stop all services first: they would go on as"
-                " if this store had all visitors"
+                " if this store had all visitors" + (_HIDDEN if any(hidden for *_, hidden in others) else "")
             )
         in_the_way = [what for (what,) in cursor.execute(_IN_THE_WAY)]
         if in_the_way:
             raise ShardError(f"this store has {', '.join(in_the_way)}, which several servers cannot have yet")
         cursor.execute(_INSERT_SHARD, (HOME, uuid4()))
         cursor.execute(_INSERT_DIRECTORY, (HOME,))
+
+
+def _select_others(cursor: Cursor[tuple[Any, ...]]) -> Sequence[tuple[str, int, bool]]:
+    """Select who else is connected. A session that has been closed takes a moment to go."""
+    until = time.monotonic() + _ENDING_SECONDS
+    while True:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        others: list[Any] = cursor.execute(_SELECT_OTHER_CLIENTS).fetchall()
+        if not others or time.monotonic() >= until:
+            return others
+        time.sleep(0.05)
 
 
 def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, slices: Sequence[int]) -> int:
@@ -143,11 +178,13 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
         cursor = held.cursor(row_factory=tuple_row)
         cursor.execute(_LOCK)  # until the end: the steps below commit on other connections
         number = _find_number(home, target, identity, url)
-        owners: dict[int, int] = dict(cursor.execute(_SELECT_OWNERS, ([*slices],)).fetchall())
+        found = cursor.execute(_SELECT_OWNERS, ([*slices],)).fetchall()
+        owners: dict[int, int] = {one: owner for one, owner, _ in found}
         foreign = [one for one in slices if owners[one] not in {HOME, number}]
         if foreign:
             raise ShardError(
-                f"the home does not own the slices {format_slices(foreign)}, so it cannot give them away"
+                f"another shard has the slices {format_slices(foreign)}: see `offerlog shards status`, and"
+                " move them by `offerlog shards move`"
             )
         full = [one for one in slices if owners[one] == HOME and _is_held(home, one)]
         if full:
@@ -157,9 +194,11 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
         _run(home, _INSERT_ADDRESS, number, url)  # before the store has the number: so no other one gets it
         _number(target, ShardIdentity(number, identity.installation))
         _copy_policies(home, target)
-        for one in slices:
-            if owners[one] == HOME:
+        for one, owner, epoch in found:
+            if owner == HOME:
                 _hand_over(home, target, one, number)
+            else:  # an interrupted call may have promised it
+                _take(target, one, epoch)
     return number
 
 
@@ -173,8 +212,10 @@ def _find_number(
     """
     found = read_identity(target)
     if found is not None:
-        if found.installation != identity.installation or found.number == HOME:
-            raise ShardError("the other store belongs to an installation of several already")
+        if found == identity:
+            raise ShardError("this is the address of the home itself: give that of another server")
+        if found.installation != identity.installation:
+            raise ShardError("the other store belongs to another installation of several")
         return found.number
     if _select(target, _USED) != [(False,)]:
         raise _used()
@@ -223,12 +264,21 @@ def _hand_over(home: OfferlogApplication, target: OfferlogApplication, number: i
     """
     _run(home, _GIVE, number)
     PostgresFence(home).finish(_FENCE_SECONDS)
-    ((epoch,),) = _select(home, _SELECT_EPOCH, number)
+    ((epoch, is_moving),) = _select(home, _SELECT_EPOCH, number)
+    if is_moving:
+        raise ShardError(f"a move of slice {number:x} is under way: see `offerlog shards status`")
     if _is_held(home, number):
         _run(home, _TAKE_BACK, number)
         raise _not_empty([number])
-    _run(target, _TAKE, epoch + 1, number)
+    # The promise first: if the call ends here, the same call takes the slice, and no other shard gets it.
     _run(home, _UPDATE_DIRECTORY, shard, epoch + 1, number)
+    _take(target, number, epoch + 1)
+
+
+def _take(target: OfferlogApplication, number: int, epoch: int) -> None:
+    """Take a slice that the directory promises under this epoch, unless that was done."""
+    with _connected(target) as connection, connection.transaction():
+        connection.execute(_TAKE, {"epoch": epoch, "slice": number})
 
 
 def _is_held(store: OfferlogApplication, number: int) -> bool:
