@@ -46,6 +46,7 @@ _THREE_IDS: Final = b"\x01"
 
 _TWO_LENGTH: Final = 33
 _THREE_LENGTH: Final = 49
+_THREE_MARK: Final = 1 << 384
 
 _PAIR: Final = b"\x92\xc4\x10%b\xc4\x10%b"
 _TRIPLE: Final = b"\x93\xc4\x10%b\xc4\x10%b\xc4\x10%b"
@@ -64,11 +65,11 @@ def encode_private(private: PrivateFields) -> bytes:
         or private.raw is not None
     ):
         return _encode(private)
+    # One number of all ids, whose first byte is the mark: half the time of joining their bytes.
+    ids = private.session_id.int << 128 | private.action_id.int
     if private.event_id is None:
-        ids = _encode((private.session_id, private.action_id))
-        return _TWO_IDS + ids[3:19] + ids[21:]
-    ids = _encode((private.session_id, private.action_id, private.event_id))
-    return _THREE_IDS + ids[3:19] + ids[21:37] + ids[39:]
+        return ids.to_bytes(_TWO_LENGTH, "big")
+    return (_THREE_MARK | ids << 128 | private.event_id.int).to_bytes(_THREE_LENGTH, "big")
 
 
 def decode_private(opened: bytes) -> PrivateFields:
@@ -171,8 +172,8 @@ def compact_decoder(kind: type[LifecycleEvent]) -> Decoder:
     def decode(state: bytes) -> tuple[Event, bytes]:
         found, sealed = _decode_compact(state)
         organization, recorded_at = found.organization, found.recorded_at
-        occurred_at = _read_time(found.occurred_at, recorded_at)
-        media_type = found.media_type
+        occurred, offered, media_type = found.occurred_at, found.offered_at, found.media_type
+        occurred_at = recorded_at if occurred is None else _read_time(occurred, recorded_at)
         build = make
         if has_stage:
             if found.rejected_stage is None:
@@ -189,7 +190,7 @@ def compact_decoder(kind: type[LifecycleEvent]) -> Decoder:
             action_map_name=found.action_map_name,
             timeout_seconds=found.timeout_seconds,
             action_number=found.action_number,
-            offered_at=_read_time(found.offered_at, occurred_at),
+            offered_at=occurred_at if offered is None else _read_time(offered, occurred_at),
             parked_version=found.parked_version,
         )
         return event, sealed
@@ -207,10 +208,8 @@ def _state_time(moment: datetime, other: datetime) -> datetime | int | None:
     return (before.days * _SECONDS_A_DAY + before.seconds) * 1_000 + before.microseconds // 1_000
 
 
-def _read_time(stated: datetime | int | None, other: datetime) -> datetime:
+def _read_time(stated: datetime | int, other: datetime) -> datetime:
     """Return the time for which this stands in the compact form."""
-    if stated is None:
-        return other
     if isinstance(stated, int):
         return other - timedelta(0, 0, other.microsecond % 1_000 + stated * 1_000)
     return stated

@@ -6,7 +6,7 @@ Without the visitor's key, a stored event is read as a `SealedEvent`. With the k
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -37,6 +37,9 @@ FIRST_COMPACT_VERSION: Final = 3
 
 _UNREADABLE: Final = (LookupError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
 
+Encoder = Callable[[Any, bytes], bytes]
+"""Encodes an event of one kind with its sealed part."""
+
 Upcaster = Callable[[bytes], bytes]
 """Converts the stored state of one version into the state of the next version."""
 
@@ -54,8 +57,8 @@ def _upcast_and_decode(upcast: Upcaster, decode: Decoder, state: bytes) -> tuple
     return decode(upcast(state))
 
 
-def _encode_event(event: Event, sealed: bytes) -> bytes:
-    return encode_compact(event, sealed) if isinstance(event, LifecycleEvent) else encode_plain(event, sealed)
+def _encoder_of(kind: type[Event]) -> Encoder:
+    return encode_compact if issubclass(kind, LifecycleEvent) else encode_plain
 
 
 def _decoders_of(
@@ -98,7 +101,9 @@ class EventMapper(Mapper[UUID]):
     ) -> None:
         super().__init__(JSONTranscoder())
         topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
-        self._topics = {event: (topic, event.stored_name.encode()) for event, topic in topics.items()}
+        self._topics = {
+            event: (topic, event.stored_name.encode(), _encoder_of(event)) for event, topic in topics.items()
+        }
         self._kinds: dict[str, type[Event]] = {}
         self._readings: dict[str, tuple[Decoder, bytes]] = {}
         for event in events:
@@ -113,10 +118,10 @@ class EventMapper(Mapper[UUID]):
 
     def row(self, recorded: RecordedEvent[Event], stream: OpenStream) -> EventRow:
         """Encode an event as a row of the log, its private fields sealed."""
-        topic, name = self._topics[type(recorded.event)]
+        topic, name, encode = self._topics[type(recorded.event)]
         version = recorded.originator_version
         sealed = stream.seal(encode_private(recorded.private), version, name)
-        return EventRow(version, stream.id, topic, _encode_event(recorded.event, sealed))
+        return EventRow(version, stream.id, topic, encode(recorded.event, sealed))
 
     def service_row(self, stream: UUID, version: int, event: ServiceEvent) -> EventRow:
         """Encode an event that belongs to no visitor-offer; its sealed part is empty."""
@@ -162,8 +167,8 @@ class EventMapper(Mapper[UUID]):
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """Encode a sealed event as the library's stored event."""
         assert isinstance(domain_event, SealedEvent)  # noqa: S101 - the library's signature is wider
-        topic = self._topics[type(domain_event.event)][0]
-        state = _encode_event(domain_event.event, domain_event.sealed)
+        topic, _, encode = self._topics[type(domain_event.event)]
+        state = encode(domain_event.event, domain_event.sealed)
         return StoredEvent(domain_event.originator_id, domain_event.originator_version, topic, state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
