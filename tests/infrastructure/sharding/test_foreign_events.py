@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -13,14 +14,21 @@ from offerlog import Offerlog, ReportQuery, open_offerlog
 from offerlog.testing import SettableClock
 from offerlog_application.ports.positions import shard_of_position, split_position
 from offerlog_application.reading.exports import ExportRequest
+from offerlog_application.reading.timeline import TimelineEntry
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort, CountBy
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
+from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
+from offerlog_infrastructure.replaying.manifest import new_manifest
+from offerlog_infrastructure.replaying.slice_files import write_slice
+from offerlog_infrastructure.replaying.slice_replay import NOTHING, replay_slice
 from support.internals import application_of
 from support.journeys import DAY, an_id, journeys, signal
 from support.moved_slices import MovingStores, make_moving_stores, settle, shards, visitors_of
 from support.plans import nodes
+from support.recount import rows
 
 LATER: Final = DAY + timedelta(days=3)
 MAPS: Final = [an_id("map", n) for n in range(3)]
@@ -58,6 +66,10 @@ def _late(visitors: list[int], at: datetime, action: int) -> list[bytes]:
             lines.append(signal(state, action=number, createdDate=at.isoformat(), **named))
         if n % 2:
             lines.append(signal("rejected", action=action, createdDate=at.isoformat(), **named))
+        other = MAPS[(n + 1) % 3]
+        lines.append(
+            signal("offered", visitor=n, action=action + 100, actionMapId=other, createdDate=at.isoformat())
+        )
     return [json.dumps(one).encode() for one in lines]
 
 
@@ -143,6 +155,31 @@ def test_whole_streams_are_read(moved: Moved, read: str) -> None:
     """In order of their versions."""
     found, of_twin = (_of_each(one, moved.visitors, read) for one in (moved.service, moved.twin))
     assert found == of_twin
+
+
+def test_what_a_visitor_did_is_in_the_order_in_which_it_was_recorded(moved: Moved) -> None:
+    """Over all streams of the visitor, whatever the positions; also from any entry on."""
+    for n in moved.visitors:
+        name = f"visitor-{n}"
+        entries, of_twin = (list(one.timeline(customer_id=name)) for one in (moved.service, moved.twin))
+        assert _shown(entries) == _shown(of_twin)
+        times = [one.recorded_at for one in entries]
+        assert times == sorted(times)
+        for number, entry in enumerate(entries[:-1]):
+            (following, *_) = moved.service.timeline(customer_id=name, behind=entry.place)
+            assert following == entries[number + 1]
+        rows = moved.service.visitor_data(customer_id=name)
+        held = [row.fields for row in rows if row.place == "offerlog_events"]
+        times = [fields["recorded_at"] for fields in held]
+        assert times == sorted(times)
+
+
+def _shown(entries: list[TimelineEntry]) -> list[Any]:
+    """The entries without what differs between two stores: positions, and the order of one commit."""
+    return sorted(
+        (one.recorded_at, str(one.action_map_id), one.version or 0, one.kind, str(one.state), str(one.reason))
+        for one in entries
+    )
 
 
 def test_suppressions_and_reports_are_those_of_the_twin(moved: Moved) -> None:
@@ -259,6 +296,28 @@ def _check_followers(shard: Offerlog, lag: int, sealed: int = 0) -> None:
     assert progress.size == sealed
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "UPDATE slices SET epoch = epoch + 1 WHERE slice = 3",
+        "UPDATE slices SET is_owned = false WHERE slice = 3",
+        "INSERT INTO leaving_slices VALUES (3, 1, 2)",
+    ],
+)
+def test_an_interrupted_rebuild_is_not_resumed_behind_a_move(offerlog: Offerlog, dsn: str, step: str) -> None:
+    """Its tables may lack what has come, or hold what has gone."""
+    # given
+    application = application_of(offerlog)
+    staging = StagingSchema(application.log.datastore.schema)
+    with application.connect() as connection:
+        staging.open(connection, PROJECTIONS, 7)
+        assert staging.goal(connection, PROJECTIONS) == 7
+        # when
+        rows(dsn, step)
+        # then
+        assert staging.goal(connection, PROJECTIONS) is None
+
+
 def test_readers_of_positions_use_their_index(moved: Moved) -> None:
     """The bound costs no scan."""
     ((plan,),) = moved.stores.rows(0, f"EXPLAIN (FORMAT JSON) {SELECT_LAST_POSITION}")
@@ -270,3 +329,59 @@ def test_readers_of_positions_use_their_index(moved: Moved) -> None:
         assert node["Node Type"] in {"Index Only Scan", "Index Scan"}
         assert "notification_id >" in node["Index Cond"]
     assert application_of(shards(moved.service)[0]).log.safe_position() < 1 << 40
+
+
+def test_a_replay_outside_the_database_gives_the_live_projections(moved: Moved, tmp_path: Path) -> None:
+    """Of each store, with its foreign events."""
+    pytest.importorskip("pyarrow")
+    for number, one in enumerate(shards(moved.service)):
+        assert one.slices is not None
+        live = one.slices.live()
+        assert live.shard == number
+        task = new_manifest(live, one.slices.code(), []).task
+        position, total = max(live.positions.values()), NOTHING
+        for place, bounds in enumerate(one.slices.divide(position)):
+            path = tmp_path / f"{number}-{place}.parquet"
+            write_slice(path, task, one.slices.read(bounds, position))
+            total += replay_slice(str(path))
+        for name, found in total.projections.items():
+            of_live = live.contents[name]
+            assert (found.events, found.digest) == (of_live.events, of_live.digest)
+            assert {table: found.tables.get(table) for table in of_live.tables} == of_live.tables
+
+
+def test_a_dead_letter_waits_from_a_version_on(make_dsn: Callable[[], str]) -> None:
+    """The events behind it have lower positions than it has itself."""
+    with make_moving_stores(make_dsn, "f") as stores, stores.stores.open() as service:
+        # given a stream with foreign events up to some version, whose positions are above those of the store
+        visitors = [*islice(visitors_of(service, 15), 3)]
+        service.record(_late(visitors, DAY, 2))
+        stores.move(service, 15, 0)
+        service.record(_late(visitors, LATER, 5))
+        settle(service)
+        home = shards(service)[0]
+        # when a foreign event cannot be read
+        ((stream, version, topic),) = stores.rows(
+            0,
+            "SELECT originator_id, originator_version, topic FROM offerlog_events"
+            " WHERE notification_id >> 40 = 1 ORDER BY originator_version DESC, originator_id LIMIT 1",
+        )
+        change = "UPDATE offerlog_events SET topic = %s WHERE originator_id = %s AND originator_version = %s"
+        stores.rows(0, change, "unknown.1", stream, version)
+        home.rebuild(accept_difference=True)
+        # then it waits with all events behind it, own ones too, and the proofs leave out the same
+        ((behind,),) = stores.rows(
+            0,
+            "SELECT count(*) FROM offerlog_events WHERE originator_id = %s AND originator_version > %s",
+            stream,
+            version,
+        )
+        assert behind > 0
+        assert {(one.version, one.waiting) for one in home.dead_letters()} == {(version, behind + 1)}
+        assert {one.differences for one in home.verify()} == {()}
+        # and when it can be read again, all of them are applied
+        stores.rows(0, change, topic, stream, version)
+        assert home.retry_dead_letters() == 3
+        assert list(home.dead_letters()) == []
+        assert {one.differences for one in home.verify()} == {()}
+        home.rebuild()

@@ -19,6 +19,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
+from offerlog_infrastructure.postgres.reads.moved_order import RecordedPlace, is_moved, put_in_order
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 from offerlog_infrastructure.sealing import UnsealError, VisitorSealer
@@ -124,7 +125,7 @@ def select_held_rows(
             }
             found.append(HeldRow("visitors", identity | {"first_seen": first_seen_of(known["token"])}))
             sealer = application.visitor_keys.sealer(known["kek"], known["wrapped_key"])
-            found += _select_events(application, cursor, known["token"], sealer)
+            found += _order_events([*_select_events(application, cursor, known["token"], sealer)])
             found += _select_projected(cursor, known["token"], sealer)
         found += _select_refusals(application, cursor, digest)
         blocks = cursor.execute(_SELECT_COUNTED_BLOCKS, (organization, digest)).fetchall()
@@ -152,6 +153,17 @@ def _select_events(
         except _DAMAGED as error:
             fields = row | {UNREADABLE: str(error)}
         yield HeldRow("offerlog_events", fields)
+
+
+def _order_events(rows: list[HeldRow]) -> Sequence[HeldRow]:
+    """Put events in the order in which they were recorded; those of one shard are by their positions."""
+    if not is_moved([row.fields["position"] for row in rows]):
+        return rows
+    places = [
+        RecordedPlace(one["position"], one["stream"], one["version"], one.get("recorded_at"))
+        for one in (row.fields for row in rows)
+    ]
+    return [rows[n] for n in put_in_order(places)]
 
 
 def _select_projected(cursor: Cursor[dict[str, Any]], token: int, sealer: VisitorSealer) -> Iterator[HeldRow]:

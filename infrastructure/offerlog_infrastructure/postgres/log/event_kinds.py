@@ -9,6 +9,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.keyring import KeyringError
+from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_application.ports.read_models import StoredKind
 from offerlog_application.ports.slices import StoredRow
 from offerlog_domain.service_events import ServiceEvent
@@ -21,13 +22,16 @@ from offerlog_infrastructure.postgres.archive.archived_rows import ARCHIVED, sel
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT
 
-_SELECT_WIDTH: LiteralString = f"SELECT greatest(({SELECT_LAST_POSITION}) / 100, 1)"
-"""A hundredth of the log's positions. The first event of a kind in each is a sample, and the last of all."""
+_SELECT_WIDTH: LiteralString = f"""
+    SELECT greatest(max(notification_id & ((1::bigint << {SHARD_BITS}) - 1)) / 100, 1) FROM offerlog_events
+    WHERE notification_id > 0
+"""
+"""A hundredth of the positions of the longest log with events here. The first event of a kind in each part of
+a log is a sample, and the last of all."""
 
 _SELECT_KINDS: LiteralString = """
     SELECT topic, count(*), min(notification_id), max(notification_id) FROM offerlog_events GROUP BY topic

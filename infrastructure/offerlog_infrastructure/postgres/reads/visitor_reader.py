@@ -15,6 +15,7 @@ from offerlog_infrastructure.postgres.archive.archived_rows import ARCHIVED, sel
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
+from offerlog_infrastructure.postgres.reads.moved_order import RecordedPlace, is_moved, put_in_order
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.sealing import VisitorSealer
 
@@ -24,7 +25,14 @@ _PAGE: Final = 1_000
 _STEP: Final = 250
 """After so many events the read checks whether its time is over or its caller has gone."""
 
-_SELECT_VISITOR: LiteralString = "SELECT token, kek, wrapped_key FROM visitors WHERE digest = %s"
+_SELECT_VISITOR: LiteralString = """
+    SELECT token, kek, wrapped_key, EXISTS (SELECT FROM shard) FROM visitors WHERE digest = %s
+"""
+_SELECT_POSITIONS: LiteralString = """
+    SELECT min(notification_id), max(notification_id) FROM offerlog_events
+    WHERE originator_id BETWEEN %(first)s AND %(last)s AND originator_id <> %(own)s
+"""
+_ALL: Final = (1 << 63) - 1
 _ON_PAGE: LiteralString = (
     "originator_id <> %(own)s AND notification_id > %(behind)s ORDER BY notification_id LIMIT %(limit)s"
 )
@@ -73,6 +81,9 @@ class PostgresVisitorReader:
     ) -> Generator[PlacedEvent]:
         """Stream the events of a visitor behind a position, by position; of one action map if it is given.
 
+        If several shards have recorded them, they come in the order in which that was, and those behind the
+        event at the position; the call reads all of them at once then.
+
         Raises:
             ReadCancelledError: Nobody waits for it any more.
             UnreadableEventError: A stored event is unknown to this build.
@@ -85,7 +96,7 @@ class PostgresVisitorReader:
                     check_read()
                 assert sealer is not None  # noqa: S101 - without a visitor there are no rows
                 yield self._open(row, sealer)
-            if len(rows) < _PAGE:
+            if len(rows) != _PAGE:
                 return
             behind = rows[-1][0]
 
@@ -101,7 +112,7 @@ class PostgresVisitorReader:
             visitor = cursor.execute(_SELECT_VISITOR, (visitor_digest,)).fetchone()
             if visitor is None:
                 return (), None
-            token, kek, wrapped_key = visitor
+            token, kek, wrapped_key, is_shard = visitor
             first, last = stream_bounds(token)
             if action_map_id is not None:
                 first = last = make_stream_id(token, action_map_id)
@@ -115,7 +126,20 @@ class PostgresVisitorReader:
                 "lifecycle": self._mapper.topics(EventSinceOffer),
                 **to_parameters(select_streams(cursor.connection, self._files, first, last)),
             }
-            return cursor.execute(_SELECT_EVENTS, where).fetchall(), self._keys.sealer(kek, wrapped_key)
+            sealer = self._keys.sealer(kek, wrapped_key)
+            ends = cursor.execute(_SELECT_POSITIONS, where).fetchone() if is_shard else None
+            if ends is not None and is_moved([one for one in ends if one is not None]):
+                rows = cursor.execute(_SELECT_EVENTS, where | {"behind": 0, "limit": _ALL}).fetchall()
+                return self._order_behind(rows, behind), sealer
+            return cursor.execute(_SELECT_EVENTS, where).fetchall(), sealer
+
+    def _order_behind(self, rows: Sequence[tuple[Any, ...]], behind: int) -> Sequence[tuple[Any, ...]]:
+        """Put the events of a visitor in the order in which they were recorded; return those behind one."""
+        read = self._mapper.event
+        places = [RecordedPlace(row[0], row[1], row[2], read(*row[1:5]).event.recorded_at) for row in rows]
+        ordered = [rows[index] for index in put_in_order(places)]
+        positions = [row[0] for row in ordered]
+        return ordered[positions.index(behind) + 1 :] if behind in positions else ordered
 
     def _open(self, row: Sequence[Any], sealer: VisitorSealer) -> PlacedEvent:
         position, stream_id, version, topic, state, *before = row

@@ -66,6 +66,20 @@ def _check_projections(service: Offerlog, position: int, stored: int) -> None:
     assert [(one.differences, one.events) for one in service.verify()] == [((), stored)] * 3
 
 
+def test_kinds_are_sampled_in_all_parts_of_the_log(shard_dsn: str) -> None:
+    """A hundredth of its own positions is a part, and not one of all that are below them."""
+    with open_offerlog(database_url=shard_dsn, keep_deadlines=False, project=False) as service:
+        rows(
+            shard_dsn,
+            "INSERT INTO offerlog_events (originator_version, originator_id, topic, state)"
+            " SELECT n, '00000000-0000-8000-8000-000000000000', 'unknown', '' FROM generate_series(1, %s) n",
+            1000,
+        )
+        (kind,) = service.stored_kinds()
+        assert kind.events == 1000
+        assert 100 <= kind.sampled <= 103
+
+
 def test_far_behind_the_lag_is_the_number_of_positions_of_the_shard(shard_dsn: str) -> None:
     """Of projections, of the tree and of subscriptions: nothing counts from 0."""
     with open_offerlog(database_url=shard_dsn, keep_deadlines=False, project=False) as service:

@@ -28,7 +28,7 @@ EVENTS_A_SLICE: Final = 20_000
 _MAX_SLICES: Final = 256
 
 _CREATE_BOOKKEEPING: LiteralString = """
-    CREATE TABLE plan (code text NOT NULL, goal bigint NOT NULL);
+    CREATE TABLE plan (code text NOT NULL, goal bigint NOT NULL, slices text NOT NULL);
     CREATE TABLE steps (
         view text PRIMARY KEY, position bigint NOT NULL, loaded boolean NOT NULL DEFAULT false
     );
@@ -52,6 +52,15 @@ _SELECT_UNSAMPLED: LiteralString = """
     WHERE attrelid = %s::regclass AND attstattarget = 0 AND attnum > 0 AND NOT attisdropped
 """
 
+_SELECT_GOAL: Final = sql.SQL("SELECT goal FROM {} AS p WHERE code = %s AND to_jsonb(p) ->> 'slices' = %s")
+"""An older offerlog has made the table without the column."""
+
+_SELECT_SLICES: Final = sql.SQL("""
+    SELECT concat(
+        (SELECT string_agg(slice || ' ' || epoch || ' ' || is_owned, ',' ORDER BY slice) FROM {slices}), '/',
+        (SELECT string_agg(slice || ' ' || epoch, ',' ORDER BY slice) FROM {leaving})
+    )
+""")
 _SELECT_END: Final = sql.SQL("""
     SELECT id FROM (
         (SELECT originator_id FROM {events} WHERE originator_id BETWEEN {low} AND {high}
@@ -95,13 +104,17 @@ class StagingSchema:
         connection.execute("SET lock_timeout = 0")
 
     def goal(self, connection: Connection[Any], projections: Sequence[Projection]) -> int | None:
-        """Return the goal of an interrupted rebuild of these projections by the same code, or None."""
+        """Return the goal of an interrupted rebuild of these projections by the same code, or None.
+
+        If a slice has moved since, the rebuild cannot be resumed: the tables may lack what came, or hold what
+        has gone.
+        """
         here = self._staged("plan")
         with connection.cursor(row_factory=tuple_row) as cursor:
             if cursor.execute("SELECT to_regclass(%s)", (here.as_string(connection),)).fetchone() == (None,):
                 return None
             row = cursor.execute(
-                sql.SQL("SELECT goal FROM {} WHERE code = %s").format(here), (fingerprint_code(projections),)
+                _SELECT_GOAL.format(here), (fingerprint_code(projections), self._select_slices(cursor))
             ).fetchone()
             return None if row is None else int(row[0])
 
@@ -120,7 +133,8 @@ class StagingSchema:
                     raise SchemaNotMadeError(self.name, connection.info.user) from error
             cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self.name)))
             cursor.execute(_CREATE_BOOKKEEPING)
-            cursor.execute("INSERT INTO plan VALUES (%s, %s)", (fingerprint_code(projections), goal))
+            plan = fingerprint_code(projections), goal, self._select_slices(cursor)
+            cursor.execute("INSERT INTO plan VALUES (%s, %s, %s)", plan)
             for projection in projections:
                 cursor.execute("INSERT INTO steps (view, position) VALUES (%s, %s)", (projection.name, goal))
                 for table in projection.tables:
@@ -257,6 +271,13 @@ class StagingSchema:
                     sql.SQL(" WITH GRANT OPTION" if is_grantable else ""),
                 )
             )
+
+    def _select_slices(self, cursor: Cursor[Any]) -> str:
+        """Select a text that changes with each step of a move that brings or takes rows."""
+        statement = _SELECT_SLICES.format(slices=self._live("slices"), leaving=self._live("leaving_slices"))
+        row = cursor.execute(statement).fetchone()
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return str(row[0])
 
     def _staged(self, table: str) -> sql.Identifier:
         return sql.Identifier(self.name, table)
