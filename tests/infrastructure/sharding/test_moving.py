@@ -8,7 +8,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 import pytest
 
-from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery
+from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
 from offerlog_application.ports.erasure import HeldRow
 from offerlog_application.ports.shards import ShardError
@@ -192,6 +192,32 @@ def test_erasures_holds_and_refusals_move_along(
     _check(services, stores)
     with pytest.raises(NoSuchVisitorError):
         sharded.visitor_data(customer_id=f"visitor-{other}")
+
+
+def test_a_visitor_who_is_being_erased_keeps_the_slice_back(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the erasure is complete; then its tombstone moves along."""
+    sharded, single = services
+    (visitor,) = _visitors(sharded, 1)
+    for one in services:
+        one.wait(one.record([signal("offered", visitor=visitor)]).position)
+    of_visitor = VisitorKey("cookie", f"visitor-{visitor}")
+    digest = sharded._service.digest("default", of_visitor)
+    home = sharded._router.home
+    home.store.erasures.begin("default", digest, home.writer.now())
+    monkeypatch.setattr("offerlog_infrastructure.postgres.shards.slice_copy.STAND_STILL_SECONDS", 0.2)
+    # when
+    with pytest.raises(ShardError, match="1 visitors of the slice are being erased on shard 0"):
+        move_slice(stores, _NUMBER, 1)
+    # then
+    assert rows(stores.dsns[0], "SELECT is_owned FROM slices WHERE slice = %s", _NUMBER) == [(True,)]
+    for one in services:
+        one.erase(customer_id=of_visitor.id)
+    move_slice(stores, _NUMBER, 1)
+    assert rows(stores.dsns[1], "SELECT count(*) FROM erased_visitors") == [(1,)]
+    assert rows(stores.dsns[0], "SELECT count(*) FROM erased_visitors") == [(0,)]
+    _check(services, stores)
 
 
 def test_time_outs_of_a_moved_slice_are_recorded(

@@ -203,7 +203,7 @@ class SliceCopy:
         newer = self._select_streams(condition)
         tokens = sorted({token_of(stream) for stream in self._select_streams(self._newer())})
         count = self._copy(EVENTS, condition, self._range.partition) if newer else 0
-        for table in (VISITORS, NAMED_ACTIONS):
+        for table in (VISITORS, NAMED_ACTIONS) if tokens else ():
             known = sql.SQL("{} = ANY({})").format(sql.Identifier(table.key), sql.Literal(tokens))
             self._replace(table, known)
         self._replace(HOLDS, sql.SQL("true"))
