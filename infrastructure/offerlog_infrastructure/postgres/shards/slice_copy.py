@@ -188,8 +188,8 @@ class SliceCopy:
             if time.monotonic() > until:
                 if erasing:
                     raise ShardError(
-                        f"{erasing:,} visitors of the slice are being erased on shard {self._shard}, and that"
-                        " does not end: complete it by `offerlog erase`, and move the slice then"
+                        f"visitors of the slice are being erased on shard {self._shard} ({erasing:,}), and"
+                        " that does not end: complete it by `offerlog erase`, and move the slice then"
                     )
                 raise ShardError(
                     f"the projections of shard {self._shard} stand at different positions: look at"
