@@ -234,7 +234,7 @@ def test_over_http_cursors_are_vectors_and_a_stream_resumes(
         recorded = threading.Timer(0.3, sharded.record, args=([signal("offered", visitor="late")],))
         recorded.start()
         late = client.get("/v1/events", params={"lastEventId": end, "timeout": 30_000})
-        recorded.join()
+        recorded.join(60)
         assert [one["type"] for one in late.json()] == ["io.offerlog.offered.v1"]
         # and a stream goes on where its last id was
         ids = _stream_ids(client, everything[7].cursor, 5)
