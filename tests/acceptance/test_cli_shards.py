@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from support.command_line import CommandLine
-from support.installations import without_password
-from support.journeys import journeys
+from support.command_line import CommandLine, ndjson
+from support.installations import make_stores, shard_of, without_password
+from support.journeys import journeys, signal
 from support.recount import rows
 
 
@@ -65,3 +65,21 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     rows(other, "UPDATE slices SET is_owned = slice <> 4 WHERE slice < 10 AND slice <> 3")
     states = command("shards", "status", "--format", "json", code=3).lines
     assert states[1]["state"].startswith("owns the slices 0-2,5-9")
+
+
+def test_a_command_does_not_need_a_server_that_hangs(
+    offerlog: CommandLine, make_dsn: Callable[[], str]
+) -> None:
+    """As long as it asks for none of its visitors."""
+    with make_stores(make_dsn, "8-f") as stores:
+        with stores.open() as service:
+            service.record([signal("offered", visitor=n) for n in range(20)])
+            visitor = next(n for n in range(20) if shard_of(service, n) == 0)
+        command = offerlog.with_settings(
+            OFFERLOG_DATABASE_URL=stores.dsns[0], OFFERLOG_ORGANIZATION="default"
+        )
+        # when
+        stores.proxy.swallow()
+        # then
+        assert command("keys", "list").raw == b""
+        command("record", "-", given=ndjson(signal("rejected", visitor=visitor)))

@@ -217,8 +217,13 @@ def record_files(
             raise
     if processes is not None:
         processes.check()
-    # Duplicates may come from a run that was killed before the projections showed them.
-    service.catch_up()
+    from offerlog_application.ports.shards import ShardUnavailableError  # noqa: PLC0415 - --help need not wait for it
+
+    try:
+        # Duplicates may come from a run that was killed before the projections showed them.
+        service.catch_up()
+    except ShardUnavailableError:  # it has none of these signals: they are recorded
+        service.wait(position)
 
 
 @contextmanager
