@@ -14,7 +14,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.read_models import Freshness, Proof
-from offerlog_application.ports.shards import HOME, ShardProgress, ShardUnavailableError
+from offerlog_application.ports.shards import ShardProgress, ShardUnavailableError
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
@@ -141,8 +141,8 @@ class ShardedOfferlog(Offerlog):
         return self._router.ask_each(lambda shard: shard.store.proofs.proof(name))
 
     def servers(self) -> Collection[int]:
-        """Return the numbers of the home and of all shards with slices, by the map that was read last."""
-        return {HOME, *self._router.map.shards}
+        """Return the numbers of the home and of all other shards, by the map that was read last."""
+        return {*self._router.map.numbers}
 
     def progress_of_servers(self) -> Sequence[ShardProgress]:
         """Return the progress of the projections of each shard, within about a second.

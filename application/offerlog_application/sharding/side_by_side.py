@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.ports.shards import HOME, ShardUnavailableError
+from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.sharding.router import Router, Shard
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ def ask_side_by_side(
         ask: Asks a shard, on a thread of its own. It may go on for some seconds after the call has returned.
         seconds: How long to wait for all answers.
     """
-    asked = [(number, _begin(router, number, ask)) for number in sorted({HOME, *router.map.shards})]
+    asked = [(number, _begin(router, number, ask)) for number in router.map.numbers]
     until = time.monotonic() + seconds
     found: dict[int, T | ShardUnavailableError] = {}
     for number, answer in asked:

@@ -267,3 +267,19 @@ def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], s
         move_slice(stores, _NUMBER, 1)
     _execute(stores.dsns[0], "DELETE FROM archive_place")
     assert sharded.report(ReportQuery("default")).rows
+
+
+def test_a_server_without_slices_still_has_counts(make_dsn: Callable[[], str]) -> None:
+    """Counts of refusals belong to no slice: they stay, and add up."""
+    with make_stores(make_dsn, "f") as stores, stores.open() as service:
+        (visitor, *_) = visitors_of_slice(service, 15, _MANY)
+        line = signal("offered", visitor=visitor.removeprefix("visitor-"), sessionId="no id")
+        service.record([json.dumps(line)])
+        before = service.refusal_counts().counts
+        assert sum(before.values()) == 1
+        # when
+        move_slice(stores, 15, 0)
+        # then
+        assert service.refusal_counts().counts == before
+        assert [one.refusals for one in service.organizations.contents()] == [1]
+        assert service.servers() == {0, 1}
