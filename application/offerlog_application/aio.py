@@ -201,9 +201,14 @@ class AsyncOfferlog(AsyncRights):
         )
         return await self._threads.run(Kind.READ, ask)
 
-    async def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
-        """Return the Action Map Performance report, from the projection."""
-        read = partial(self._service.report, query, limits)
+    async def report(
+        self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS, *, partial: bool = False
+    ) -> PerformanceReport:
+        """Return the Action Map Performance report, from the projection; see `StoredReads.report`."""
+
+        def read() -> PerformanceReport:
+            return self._service.report(query, limits, partial=partial)
+
         return await self._threads.run_within(limits.seconds, Kind.READ, read)
 
     async def refusal_counts(

@@ -240,12 +240,16 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         if position is not None:
             self._waits.wait(position, timeout)
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, partial: bool = False) -> None:
         """Wait until every projection shows all that is in the log now.
+
+        Args:
+            partial: Of several servers, leave out those that cannot be reached.
 
         Raises:
             ProjectionsBehindError: They made no progress for a minute.
         """
+        del partial  # there is one server
         self.wait(self._log.last())
 
     def position(self) -> int:

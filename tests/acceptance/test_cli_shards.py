@@ -61,6 +61,18 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
         assert "does not work over several servers yet" in command.fails(*words, code=1)
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
+    # and a server that is away is an error of a report, unless what the others have is asked for
+    whole = command("report", "--format", "json").json["rows"]
+    rows(home, "UPDATE shards SET url = 'postgresql://nobody@127.0.0.1:1/x' WHERE number = 1")
+    missing = "0-2,4-9"
+    assert f"shard 1 (slices: {missing})" in command("report", code=1).errors
+    partial = command("report", "--partial", "--format", "json").json
+    assert partial["missing_slices"] == missing
+    counted = [sum(row["metrics"]["nWebActionsOffered"] for row in one) for one in (partial["rows"], whole)]
+    assert 0 < counted[0] < counted[1]
+    assert f"visitors of the slices {missing} are missing" in command("report", "--partial").text
+    assert "--partial goes with neither" in command.fails("report", "--partial", "--proof")
+    rows(home, "UPDATE shards SET url = %s WHERE number = 1", without_password(other))
     # and a shard that does not own what the directory says is found
     rows(other, "UPDATE slices SET is_owned = slice <> 4 WHERE slice < 10 AND slice <> 3")
     states = command("shards", "status", "--format", "json", code=3).lines

@@ -112,11 +112,14 @@ class PerformanceReport:
         rows: Sorted by action map, then bucket; rows of zeros are left out.
         short_by: Number of dead-letter events of these maps, in any period: they are not counted. Events
             of unknown origin are among them.
+        missing_slices: The slices whose visitors are not counted, as a server could not be reached. There are
+            some only where a partial report was asked for.
     """
 
     query: ReportQuery
     rows: Sequence[ReportRow]
     short_by: int = 0
+    missing_slices: Sequence[int] = ()
 
     def to_arrow(self) -> "pa.Table":
         """Return the rows as a table of Arrow, for pandas, Polars and DuckDB.

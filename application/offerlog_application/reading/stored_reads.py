@@ -94,14 +94,24 @@ class StoredReads(OrganizationScope):
             self._of(organization), parse_action_map_id(action_map_id), behind
         )
 
-    def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
+    def report(
+        self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS, *, partial: bool = False
+    ) -> PerformanceReport:
         """Return the Action Map Performance report, from the projection.
+
+        Args:
+            query: The query.
+            limits: The size and time that it may take.
+            partial: Of several servers, leave out those that cannot be reached. The report names their slices
+                (`missing_slices`); without this, it is an error.
 
         Raises:
             ReportTooLargeError: The report would have more buckets or rows than `limits` allows.
             ReadTimeoutError: The report takes longer than `limits` or the current `ReadBudget` allows.
             ReadCancelledError: The current `ReadBudget` was cancelled.
+            ShardUnavailableError: One of several servers cannot be reached, and `partial` is false.
         """
+        del partial  # one server has all slices
         with ExitStack() as held:
             if current_budget() is None:
                 held.enter_context(ReadBudget(limits.seconds).active())

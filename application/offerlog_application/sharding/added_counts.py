@@ -8,7 +8,7 @@ from typing import Final
 
 from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.slots import join_spans
-from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.router import AsksAll
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 
@@ -22,7 +22,7 @@ class AddedCounts:
     Every method raises `ShardUnavailableError` if a shard cannot be reached: what it has would be missing.
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: AsksAll) -> None:
         self._router = router
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:

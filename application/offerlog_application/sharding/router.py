@@ -86,6 +86,13 @@ class OpenShards(Protocol):
         """
 
 
+class AsksAll(Protocol):
+    """Asks shards for what adds up."""
+
+    def ask_all(self, ask: Callable[[Shard], T]) -> Sequence[T]:
+        """Return the answers of the shards."""
+
+
 AskMany = Callable[[Shard, Sequence[K]], Mapping[K, T]]
 """Asks a shard for some visitors."""
 

@@ -5,23 +5,34 @@ tree, as where there is one server. This one has none of these.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import Final, cast
 
 from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.read_models import Freshness, Proof
 from offerlog_application.ports.shards import ShardProgress, ShardUnavailableError
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
+from offerlog_application.reading.performance_report import (
+    DEFAULT_LIMITS,
+    PerformanceReport,
+    ReportLimits,
+    report,
+)
+from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_application.recording.expiry import Expired
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams, name_with_shard
+from offerlog_application.sharding.reachable_shards import ReachableShards
 from offerlog_application.sharding.refused_port import RefusedEvidence, RefusedPort
 from offerlog_application.sharding.router import OpenShards, Router
 from offerlog_application.sharding.sharded_store import make_sharded_store
@@ -32,6 +43,9 @@ from offerlog_domain.identity import VisitorKey, parse_visitor_key
 
 _PROGRESS_SECONDS: Final = 1.0
 """Seconds for which the progress of a shard is waited for: monitors ask for it, and have time limits."""
+
+
+_CATCH_UP_SECONDS: Final = 60.0
 
 
 class ShardedOfferlog(Offerlog):
@@ -135,6 +149,37 @@ class ShardedOfferlog(Offerlog):
     def remove_remains(self, *, rewrite: bool = False) -> None:
         """Remove former versions of rows on one shard after the other; see `Offerlog.remove_remains`."""
         self._router.ask_each(lambda shard: shard.service.remove_remains(rewrite=rewrite))
+
+    def report(
+        self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS, *, partial: bool = False
+    ) -> PerformanceReport:
+        """Return the report of all shards; with `partial`, of those that can be reached (`Offerlog.report`).
+
+        Raises:
+            ShardUnavailableError: A shard cannot be reached; with `partial`, none can be.
+        """
+        if not partial:
+            return super().report(query, limits)
+        reachable = ReachableShards(self._router)
+        with ExitStack() as held:
+            if current_budget() is None:
+                held.enter_context(ReadBudget(limits.seconds).active())
+            made = report(query, AddedCounts(reachable), limits)
+            short_by = sum(
+                reachable.ask_all(
+                    lambda shard: shard.store.dead_letters.short_by(
+                        "performance", query.organization, query.action_maps
+                    )
+                )
+            )
+        return replace(made, short_by=short_by, missing_slices=tuple(reachable.missing))
+
+    def catch_up(self, *, partial: bool = False) -> None:
+        """Wait for the projections of all shards; with `partial`, of those that can be reached."""
+        if partial:
+            ReachableShards(self._router).catch_up(_CATCH_UP_SECONDS)
+        else:
+            super().catch_up()
 
     def proofs(self, name: str = "performance") -> Sequence[Proof]:
         """Return the proof of a projection on each shard, the home first."""

@@ -396,7 +396,7 @@ class Row(TypedDict):
     rates: Rates
 
 
-Performance = TypedDict("Performance", {"from": str | None, "to": str | None, "zone": str, "by": str, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "rows": list[Row], "proof": NotRequired[Proof]})
+Performance = TypedDict("Performance", {"from": str | None, "to": str | None, "zone": str, "by": str, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "missing_slices": NotRequired[str], "rows": list[Row], "proof": NotRequired[Proof]})
 """Action Map Performance report."""
 
 

@@ -676,6 +676,8 @@ export interface Performance {
   media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
   /** Events that wait as dead letters and are missing; left out where it is 0. */
   short_by?: number;
+  /** Slices of servers that could not be reached, such as `8-f`: their visitors are not counted. Only with `partial`, and left out where there are none. */
+  missing_slices?: string;
   /** Sorted by action map, then by bucket. */
   rows: Row[];
   /** Evidence of the events counted, if it was asked for. */

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from offerlog_application.wording import format_count
 from offerlog_domain.metrics import METRICS, REPORT_RATES, Cohort, CountBy, Granularity
+from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.output import console, fits, table, usage
@@ -64,6 +65,10 @@ def report(
         bool,
         typer.Option("--unlimited", help="Lift the limits of 50,000 buckets, 50,000 rows and 30 seconds."),
     ] = False,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Leave out servers that cannot be reached, and name their slices."),
+    ] = False,
 ) -> None:
     """Show Action Map Performance: how often each map's offer was made, accepted and rejected.
 
@@ -77,17 +82,19 @@ def report(
         raise usage("--issued-by goes with --issue")
     if with_proof and chosen not in {Format.TABLE, Format.JSON}:
         raise usage("--proof has no place in CSV: give --format table or json")
+    if partial and (issue or with_proof):
+        raise usage("--partial goes with neither --issue nor --proof, which stand for all")
     from offerlog_application.reading.performance_report import DEFAULT_LIMITS, UNLIMITED, ReportTooLargeError  # noqa: PLC0415 - --help need not wait for it
 
     with store.open() as service:
-        service.catch_up()
+        service.catch_up(partial=partial)
         query = build_query(service)
         limits, issued = UNLIMITED if unlimited else DEFAULT_LIMITS, None
         try:
             if issue:
                 made, issued = service.issued_reports.issue(query, issued_by or _user(), limits)
             else:
-                made = service.report(query, limits)
+                made = service.report(query, limits, partial=partial)
         except ReportTooLargeError as error:
             option = error.field.replace("_", "-")
             raise usage(f"--{option}: {error.cause}; --unlimited lifts this limit") from None
@@ -116,6 +123,13 @@ def _remark(made: "PerformanceReport", form: Format, issued: "IssuedReport | Non
         )
     if form is not Format.JSON:
         remark_missing(made.short_by)
+        if made.missing_slices and form is not Format.TABLE:
+            typer.echo(f"offerlog: {_name_missing(made)}", err=True)
+
+
+def _name_missing(made: "PerformanceReport") -> str:
+    slices = format_slices(made.missing_slices)
+    return f"NOT ALL IS COUNTED: a server cannot be reached, so visitors of the slices {slices} are missing"
 
 
 def _user() -> str:
@@ -127,8 +141,10 @@ def _user() -> str:
 
 
 def show_report(made: "PerformanceReport") -> None:
-    """Print a report for people."""
+    """Print a report for people. What is missing stands before the figures."""
     out = console()
+    if made.missing_slices:
+        out.print(Text(_name_missing(made), "bold red"))
     if not made.rows:
         out.print("Nothing was counted there. `offerlog report` without options covers all time.")
         return

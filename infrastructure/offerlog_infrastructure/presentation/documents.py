@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from offerlog_domain.outcomes import OfferBlocked
+from offerlog_domain.stream_ids import format_slices
 
 if TYPE_CHECKING:
     from offerlog_application.ports.positions import LogPosition
@@ -179,6 +180,8 @@ def describe_report_head(report: PerformanceReport) -> answers.ReportHead:
         head["media_type"] = str(query.media_type)
     if report.short_by:
         head["short_by"] = report.short_by
+    if report.missing_slices:
+        head["missing_slices"] = format_slices(report.missing_slices)
     return head
 
 

@@ -99,14 +99,27 @@ async def action_map_performance(
     form: AskedFormat = None,
     mark: AskedMark = False,
     proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
+    is_partial: Annotated[
+        bool,
+        Query(
+            alias="partial",
+            description="Of several servers, leave out those that cannot be reached; `missing_slices` names"
+            " what is missing. JSON alone, without an ETag.",
+        ),
+    ] = False,
 ) -> Response:
     """Counts of each map's offers that were made, taken and turned down. The ETag changes with the counts."""
     service = state_of(request).service
     file_format = wanted_format(request, form)
-    counted = await run_report(request, service.proofs)
-    headers = report_headers(counted, key.organization, file_format, asked.start, asked.end)
-    if (unchanged := not_modified(request, headers)) is not None:
-        return unchanged
+    if is_partial:
+        if proof or file_format is not None:
+            raise malformed("partial", "it goes with JSON alone, and without a proof, which stands for all")
+        headers = {"Cache-Control": "no-store"}
+    else:
+        counted = await run_report(request, service.proofs)
+        headers = report_headers(counted, key.organization, file_format, asked.start, asked.end)
+        if (unchanged := not_modified(request, headers)) is not None:
+            return unchanged
     query = ReportQuery(
         organization=key.organization,
         start=asked.start,
@@ -123,13 +136,13 @@ async def action_map_performance(
         request,
         file_format,
         headers,
-        partial(_encode_document, service, query, with_proof=proof),
+        partial(_encode_document, service, query, with_proof=proof, is_partial=is_partial),
         partial(_encode_file, service, query, mark=mark),
     )
 
 
-def _encode_document(service: Offerlog, query: ReportQuery, *, with_proof: bool) -> bytes:
-    report = service.report(query)
+def _encode_document(service: Offerlog, query: ReportQuery, *, with_proof: bool, is_partial: bool) -> bytes:
+    report = service.report(query, partial=is_partial)
     head = encode_escaped(describe_report_head(report))[:-1]
     slices = (encode_escaped([describe_row(row) for row in some])[1:-1] for some in _slices(report.rows))
     rows = b",".join(_bounded(slices, query))

@@ -99,9 +99,10 @@ ReportHead = TypedDict(
         "by": str,
         "media_type": NotRequired[MediaTypeName],
         "short_by": NotRequired[Count],
+        "missing_slices": NotRequired[str],
     },
 )
-"""Time and grouping of a performance report, and the events that are missing from it, if any."""
+"""Time and grouping of a performance report, and what is missing from it, if anything is."""
 
 
 class Performance(ReportHead):
@@ -114,6 +115,8 @@ class Performance(ReportHead):
         by: Size of a bucket.
         media_type: The media type of the offers that are counted; left out where it is every one.
         short_by: Events that wait as dead letters and are missing; left out where it is 0.
+        missing_slices: Slices of servers that could not be reached, such as `8-f`: their visitors are not
+            counted. Only with `partial`, and left out where there are none.
         rows: Sorted by action map, then by bucket.
         proof: Evidence of the events counted, if it was asked for.
     """
