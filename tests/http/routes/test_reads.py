@@ -37,10 +37,10 @@ def test_slow_reports_keep_no_page_view_waiting(
     begun, going_on = threading.Semaphore(0), threading.Event()
     report = site.service.report
 
-    def slow(query: Any) -> Any:
+    def slow(query: Any, **more: Any) -> Any:
         begun.release()
         assert going_on.wait(30)
-        return report(query)
+        return report(query, **more)
 
     monkeypatch.setattr(site.service, "report", slow)
     with ThreadPoolExecutor(60) as pool, httpx.Client(headers=admin.headers, timeout=30) as client:

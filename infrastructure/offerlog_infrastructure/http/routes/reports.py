@@ -104,16 +104,15 @@ async def action_map_performance(
         Query(
             alias="partial",
             description="Of several servers, leave out those that cannot be reached; `missing_slices` names"
-            " what is missing. JSON alone, without an ETag.",
+            " what is missing. In JSON alone, without an ETag; a file stays an error.",
         ),
     ] = False,
 ) -> Response:
     """Counts of each map's offers that were made, taken and turned down. The ETag changes with the counts."""
     service = state_of(request).service
     file_format = wanted_format(request, form)
+    is_partial = is_partial and file_format is None  # a file has no place for what is missing
     if is_partial:
-        if proof or file_format is not None:
-            raise malformed("partial", "it goes with JSON alone, and without a proof, which stands for all")
         headers = {"Cache-Control": "no-store"}
     else:
         counted = await run_report(request, service.proofs)
