@@ -313,8 +313,11 @@ class AsyncOfferlog(AsyncRights):
         if position is not None:
             await asyncio.wrap_future(self._waits.submit(position, timeout))
 
-    async def catch_up(self) -> None:
-        """Wait until every projection shows all that is in the log now."""
+    async def catch_up(self, *, partial: bool = False) -> None:
+        """Wait until every projection shows all that is in the log now; see `Offerlog.catch_up`."""
+        if partial:
+            await self._threads.run(Kind.READ, lambda: self._service.catch_up(partial=True))
+            return
         await self.wait(await self._threads.run(Kind.LOOK_UP, self._last))
 
     def _close(self) -> None:

@@ -356,6 +356,7 @@ def test_the_same_in_typescript(program: Path, shared_site: Site) -> None:
         "counts": 0,
         "page": "offered",
         "funnel": 6,
+        "versions": [[None, 6]],
         "analysis": [0, 1],
         "visitors": 6,
         "offersOfVisitor": ["rejected"],

@@ -90,7 +90,7 @@ def compare_answers(sharded: Offerlog, single: Offerlog, visitors: int) -> None:
     """Check that two services answer alike about so many visitors of `journeys`, and that all adds up."""
     keys = [VisitorKey("cookie", f"visitor-{n}") for n in range(visitors)]
     assert sharded.suppressions_of(keys) == single.suppressions_of(keys)
-    for n in range(0, visitors, visitors // 60 + 1):
+    for n in range(0, visitors, visitors // 20 + 1):
         of_visitor: dict[str, Any] = {"customer_id": f"visitor-{n}"}
         of_offer = {**of_visitor, "action_map_id": an_id("map", n % 3)}
         assert sharded.history(**of_offer) == single.history(**of_offer)

@@ -130,6 +130,7 @@ console.log(
     refusals: (await collect(reports.refusals({ since: new Date(0) }))).length,
     counts: (await reports.refusalCounts()).refusals,
     funnel: funnel.total.offered,
+    versions: versions.rows.map((one) => [one.action_map_version ?? null, one.offered]),
     analysis: [times.total.accepted.actions, blockedOffers.total.blocked],
     visitors: (await collect(reports.visitors())).length,
     offersOfVisitor: (await collect(reports.visitorOffers("visitor-0"))).map((one) => one.state),

@@ -165,7 +165,7 @@ def test_what_a_visitor_did_is_in_the_order_in_which_it_was_recorded(moved: Move
         assert _shown(entries) == _shown(of_twin)
         times = [one.recorded_at for one in entries]
         assert times == sorted(times)
-        for number, entry in enumerate(entries[:-1]):
+        for number, entry in [*enumerate(entries[:-1])][n % 5 :: 5]:
             (following, *_) = moved.service.timeline(customer_id=name, behind=entry.place)
             assert following == entries[number + 1]
         rows = moved.service.visitor_data(customer_id=name)

@@ -32,7 +32,7 @@ from support.journeys import DAY, an_id, journeys, signal
 from support.killed_mover import BEFORE, STEPS
 from support.recount import rows, until
 
-_VISITORS: Final = 42
+_VISITORS: Final = 24
 _MANY: Final = 1_000
 """Among so many visitors are some of each slice."""
 
@@ -97,7 +97,7 @@ def test_each_step_may_be_the_last(
     monkeypatch.setattr("offerlog_application.sharding.router.PATIENCE_SECONDS", 0.3)
     target = 1
     moving = [int(one.removeprefix("visitor-")) for one in visitors_of_slice(sharded, _NUMBER, _MANY)[:3]]
-    visitors = [*range(0, _VISITORS, 12), *moving]
+    visitors = [*range(0, _VISITORS, 8), *moving]
     for n, step in enumerate({**STEPS, **BEFORE}):
         # when
         _kill(stores, step, target)
