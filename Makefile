@@ -98,7 +98,7 @@ SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(
 soak: setup ## Processes, clients and faults for SECONDS (300), by a SEED, ONLY some faults; then a checker
 	@cd tests && ../$(BIN)/python -m soak $(SOAK)
 
-soak-shards: setup ## Services over three servers, and faults of any of them, for SECONDS (300); then a checker
+soak-shards: setup ## Services over three servers, moving slices, faults of all, for SECONDS (300); then a checker
 	@cd tests && ../$(BIN)/python -m soak.shards $(SOAK)
 
 soak-readers: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
 from typing import Any, Final
 
 from soak import erased, fold, identities, shown
@@ -33,10 +32,20 @@ def _versions(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _positions(evidence: Evidence) -> Iterator[Violation]:
-    """Positions increase strictly; so do those that a client is told, one request after the other."""
-    positions = [one.position for one in evidence.log]
-    if any(later <= earlier for earlier, later in pairwise(positions)):
-        yield Violation("positions", "contradicted", "the positions of the log do not increase strictly")
+    """Each position is there once, and a stream's increase strictly; so do those that a client is told.
+
+    A stream that was moved has positions of several servers, and those of each one increase.
+    """
+    positions = Counter(one.position for one in evidence.log)
+    last: dict[tuple[str, int], int] = {}
+    for event in evidence.log:
+        recorder = event.stream, event.position >> 40
+        is_older = event.position <= last.get(recorder, 0)
+        if is_older or positions[event.position] > 1:
+            what = f"position {event.position} of stream {event.stream} is there twice, or behind a newer one"
+            yield Violation("positions", "contradicted", what)
+            break
+        last[recorder] = event.position
     newest: dict[str, int] = {}
     for attempt in evidence.attempts:
         client = attempt.request.rpartition("-")[0]

@@ -107,8 +107,9 @@ def fault_figures(entries: Sequence[Entry], attempts: Sequence[Attempt]) -> dict
     for entry in nemesis:
         if entry["kind"] == SKIPPED:
             found[entry["fault"]].skipped[entry["why"]] += 1
-    over = next((one["at"] for one in entries if one["kind"] == OVER), float("inf"))
+    overs = [one["at"] for one in entries if one["kind"] == OVER]  # one for each part of a run
     for n, entry in enumerate(injections):
+        over = min((at for at in overs if at >= entry["at"]), default=float("inf"))
         until = min(injections[n + 1]["at"] if n + 1 < len(injections) else over, over)
         figures = found[entry["fault"]]
         figures.injected += 1

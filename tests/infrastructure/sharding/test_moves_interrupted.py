@@ -285,6 +285,28 @@ def test_a_target_that_goes_away_during_the_rest_leaves_the_slice_where_it_was_o
     compare_answers(sharded, single, _VISITORS)
 
 
+def test_a_former_server_that_is_down_keeps_the_command_from_success(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """A killed mover has left rows there: without the error, nobody would know of them."""
+    sharded, single = services
+    move_slice(stores, _NUMBER, 1)
+    _kill(stores, "directory", 0)
+    # when
+    stores.proxy.go_away()
+    for go_on in (lambda: move_slice(stores, _NUMBER, 0), lambda: undo_move(stores, _NUMBER)):
+        with pytest.raises(ShardError, match="shard 1, which had slice 3 before, cannot be reached"):
+            go_on()
+    # then the move is still listed, and the same command ends it later
+    assert rows(stores.dsns[0], "SELECT slice FROM slice_moves") == [(_NUMBER,)]
+    stores.proxy.come_back()
+    move_slice(stores, _NUMBER, 0)
+    assert rows(stores.dsns[0], "SELECT slice FROM slice_moves") == []
+    assert rows(stores.dsns[1], "SELECT slice FROM leaving_slices") == []
+    until(lambda: _is_whole(sharded), 60)
+    compare_answers(sharded, single, _VISITORS)
+
+
 def _is_whole(service: ShardedOfferlog) -> bool:
     try:
         service.report(ReportQuery("default"))

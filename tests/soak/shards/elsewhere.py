@@ -9,7 +9,8 @@ from typing import Final
 from soak.evidence import Attempt, Violation, pair_of_offer, told_by
 from soak.history import ANSWERED, Entry
 from soak.shards.judge import Places
-from soak.shards.system import HOME, HURT, MENDED
+from soak.shards.moves import Whereabouts
+from soak.shards.system import HOME, HURT, MENDED, SENDING
 
 _LONG_SECONDS: Final = 10.0
 """For so long at least a server must have been away, before visitors of others count as forgotten. The home
@@ -58,6 +59,7 @@ def look_elsewhere(
     entries: Sequence[Entry], attempts: Sequence[Attempt], places: Places, *, of_home: bool
 ) -> Elsewhere:
     """Look at all requests that were sent while the home was hurt, or while another server was."""
+    whereabouts = Whereabouts(entries, places.directory)
     found = Elsewhere("the home" if of_home else "another server than the home")
     sent = [one.sent for one in attempts]
     for number, since, until in _intervals(entries):
@@ -67,13 +69,14 @@ def look_elsewhere(
         meanwhile = attempts[bisect_left(sent, since) : bisect_right(sent, until)]
         before = len(found.answered)
         for attempt in meanwhile:
-            shards = _shards_of(attempt, places)
+            shards = _shards_of(attempt, places, whereabouts)
             if number not in shards:
                 _note(attempt, found)
             elif shards == {number} and attempt.fate == ANSWERED and attempt.ended is not None:
                 found.of_hurt.append(attempt.ended - attempt.sent)
-        if number != HOME and until - since > _LONG_SECONDS and len(found.answered) == before:
-            what = f"nobody else was answered in the {until - since:.1f} s in which shard {number} was away"
+        seconds = min(until, _end_of_sending(entries, since)) - since
+        if number != HOME and seconds > _LONG_SECONDS and len(found.answered) == before:
+            what = f"nobody else was answered in the {seconds:.1f} s in which shard {number} was away"
             found.forgotten.append(Violation("elsewhere", "other", what))
     return found
 
@@ -87,6 +90,12 @@ def _intervals(entries: Iterable[Entry]) -> Iterator[tuple[int, float, float]]:
             yield entry["shard"], since.pop(entry["shard"]), entry["at"]
 
 
+def _end_of_sending(entries: Iterable[Entry], at: float) -> float:
+    """Return until when clients send, in the part of a run that this time is in; for ever without parts."""
+    ends = [one["until"] for one in entries if one["kind"] == SENDING and one["at"] <= at]
+    return max(ends, default=float("inf"))
+
+
 def _note(attempt: Attempt, found: Elsewhere) -> None:
     if attempt.fate == ANSWERED and attempt.ended is not None:
         found.answered.append(attempt.ended - attempt.sent)
@@ -94,18 +103,20 @@ def _note(attempt: Attempt, found: Elsewhere) -> None:
         found.unanswered += 1
 
 
-def _shards_of(attempt: Attempt, places: Places) -> set[int]:
+def _shards_of(attempt: Attempt, places: Places, whereabouts: Whereabouts) -> set[int]:
     """Return the shards of a request; what cannot be read is refused by the home."""
     if attempt.offer is not None:
-        pair = pair_of_offer(attempt)
-        return {places.shard_of(pair.organization, pair.customer_type, pair.customer)}
-    signals = [told_by(attempt.organization, text) for text in attempt.signals]
-    return {
-        HOME
-        if one is None
-        else places.shard_of(one.pair.organization, one.pair.customer_type, one.pair.customer)
-        for one in signals
-    }
+        pairs = [pair_of_offer(attempt)]
+        found = set[int]()
+    else:
+        signals = [told_by(attempt.organization, text) for text in attempt.signals]
+        pairs = [one.pair for one in signals if one is not None]
+        found = {HOME} if None in signals else set()
+    ended = attempt.sent if attempt.ended is None else attempt.ended
+    for pair in pairs:
+        number = places.slice_of(pair.organization, pair.customer_type, pair.customer)
+        found |= whereabouts.shards(number, attempt.sent, ended)
+    return found
 
 
 def _ms(seconds: float) -> str:

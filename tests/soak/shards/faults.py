@@ -10,22 +10,11 @@ from soak.faults import Fault, choose
 from soak.faults.kills import end_service, kill_service
 from soak.faults.pauses import pause_service
 from soak.server import CannotInjectError
-from soak.shards.system import ShardedSystem
+from soak.shards.move_faults import MOVE_FAULTS
+from soak.shards.system import ShardedSystem, kill_server
 from soak.system import System
 
 _SECONDS: Final = (1.5, 20.0)
-
-
-def _kill_server(system: ShardedSystem, number: int) -> Iterator[str]:
-    """`kill -9` of the postmaster; its guard stands still, so that nobody starts it again before the end."""
-    server = system.servers[number]
-    guard, postmaster = server.guard(), server.postmaster()
-    server.kill(guard, signal.SIGSTOP)
-    try:
-        server.kill(postmaster, signal.SIGKILL)
-        yield f"postmaster {postmaster}"
-    finally:
-        server.kill(guard, signal.SIGCONT)
 
 
 def _pause_server(system: ShardedSystem, number: int) -> Iterator[str]:
@@ -104,7 +93,7 @@ def _of_any_server(
 
 
 _FAULTS: Final = [
-    _of_any_server("kill -9 server", _kill_server, _SECONDS, 3),
+    _of_any_server("kill -9 server", kill_server, _SECONDS, 3),
     _of_any_server("pause server", _pause_server, _SECONDS, 2),
     _of_any_server("pause postmaster", _pause_postmaster, _SECONDS, 1),
     _of_any_server("cut connections", _cut, (0.0, 0.0), 2),
@@ -114,6 +103,7 @@ _FAULTS: Final = [
     Fault("kill -9 service", 3, (0.0, 0.0), kill_service),
     Fault("SIGTERM service", 1, (0.0, 0.0), end_service),
     Fault("pause service", 1, _SECONDS, pause_service),
+    *MOVE_FAULTS,
 ]
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +15,10 @@ from offerlog_infrastructure.installation import Installation, parse_slices
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from soak.checker import check
 from soak.clients import DRAIN_SECONDS, Client, Soaking
-from soak.evidence import Evidence
+from soak.evidence import Evidence, Violation
 from soak.faults import Fault
 from soak.gathering import VERIFY_SECONDS
-from soak.history import OVER, read
+from soak.history import OVER, Entry, read
 from soak.nemesis import Nemesis, follow, possible_of
 from soak.options import Options
 from soak.policies import SOAKED_POLICIES
@@ -32,14 +32,29 @@ from soak.services import (
     register,
 )
 from soak.shards.elsewhere import look_elsewhere
-from soak.shards.judge import Copies, Places, copy_shards, evidence_of, misplaced, read_places
-from soak.shards.system import SLICES, ShardedSystem
+from soak.shards.judge import (
+    Copies,
+    Places,
+    changed_positions,
+    copy_shards,
+    evidence_of,
+    misplaced,
+    read_places,
+)
+from soak.shards.move_faults import MOVE_FAULTS
+from soak.shards.moves import Mover, Whereabouts, figures_of
+from soak.shards.system import SENDING, SLICES, ShardedSystem
 from soak.soak_parts import SoakParts
 from soak.system import COMMAND
 from soak.traffic import ORGANIZATIONS
 from soak.ways import HttpWay
 
 _LAST: Final = "SELECT max(notification_id) FROM offerlog_events"
+_PART_SECONDS: Final = 100.0
+"""A run in which slices move is cut into parts of at least so long, with a settled moment after each."""
+_MOST_PARTS: Final = 5
+"""Each takes minutes more: until nothing is due any more, and the judge has looked."""
+_NEXT_SEED: Final = 1_000_000
 _ROUNDS: Final = 5
 """Number of rounds of copying, where something was recorded meanwhile."""
 
@@ -86,20 +101,26 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         system.fleet.await_up(UP_SECONDS)
         system.fleet.keep()
 
-    def clients(self) -> list[Client]:
-        """Make the clients: of each service some for all visitors, and one for those of each server."""
+    def clients(self, part: int, seconds: float) -> list[Client]:
+        """Make the clients: of each service some for all visitors, and one for those of each server.
+
+        Args:
+            part: The part of the run, from 0.
+            seconds: How long they send.
+        """
         seed = self._options.seed
         soaking = Soaking(
             seed,
             time.time(),
             self.system.folder / "history",
-            time.monotonic() + self._options.seconds,
+            time.monotonic() + seconds,
             self._options.pause,
             self.progress,
         )
-        places = read_places(self.system, self.system.keyring)
+        places = self.places()
         made: list[Client] = []
-        for name, port in self.ports.items():
+        for service, port in self.ports.items():
+            name = service if part == 0 else f"{service}-part-{part}"
             some: list[tuple[str, dict[str, Callable[[str, str], bool]]]] = [
                 (f"{name}-{n}", {}) for n in range(self._options.clients)
             ]
@@ -109,9 +130,31 @@ class ShardsSoak(SoakParts[ShardedSystem]):
             ]
             for client, more in some:
                 chance = Random(f"bodies {seed} {client}")  # noqa: S311 - repeatable, no secret
-                way = HttpWay(name, port, self.keys[Role.SERVICE], chance)
+                way = HttpWay(service, port, self.keys[Role.SERVICE], chance)
                 made.append(Client(client, way, soaking, 0.2, **more))
         return made
+
+    def places(self) -> Places:
+        """Read where visitors belong now."""
+        return read_places(self.system, self.system.keyring)
+
+    def send(self, part: int, seconds: float, faults: Sequence[Fault], mover: Mover | None) -> None:
+        """Let clients send, faults come and slices move for so long; all have ended when it returns."""
+        system = self.system
+        clients = self.clients(part, seconds)
+        system.history.write(SENDING, until=time.monotonic() + seconds)
+        for client in clients:
+            client.start()
+        if mover is not None:
+            system.signal_mover = mover.send
+            mover.start()
+        nemesis = Nemesis(system, faults, self._options.seed + part * _NEXT_SEED, lambda: self.progress.last)
+        follow(self.progress, nemesis, seconds)
+        system.history.write(OVER)
+        if mover is not None:
+            mover.finish()
+        for client in clients:
+            client.join(DRAIN_SECONDS + 60)
 
     def gather(self) -> tuple[Copies, Evidence]:
         """Copy everything; again, if something was recorded meanwhile.
@@ -141,36 +184,51 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
     """Run a soak; everything has been stopped when it returns.
 
     Raises:
-        TimeoutError: The system did not come up, or did not come to rest in the end.
+        TimeoutError: The system did not come up, or did not come to rest.
     """
     parts = ShardsSoak(options, folder)
     system = parts.system
+    moves = any(one in MOVE_FAULTS for one in faults)
+    number = min(max(1, int(options.seconds // _PART_SECONDS)), _MOST_PARTS) if moves else 1
+    found: list[Violation] = []
+    before: Copies | None = None
     with system.held, ExitStack() as held:
         possible = possible_of(system, faults)
         parts.start(held)
-        clients = parts.clients()
-        for client in clients:
-            client.start()
-        nemesis = Nemesis(system, possible, options.seed, lambda: parts.progress.last)
-        follow(parts.progress, nemesis, options.seconds)
-        system.history.write(OVER)
-        for client in clients:
-            client.join(DRAIN_SECONDS + 60)
-        await_quiet(system, system.servers, parts.home, parts.rules)
-        copies, evidence = parts.gather()
-    evidence.open_action_ttl = timedelta(seconds=parts.rules["OPEN_ACTION_TTL"])
-    evidence.deadline_grace = timedelta(seconds=parts.rules["DEADLINE_GRACE"])
-    entries = list(read(folder / "history"))
+        owners: Mapping[int, int] = parts.places().directory
+        for part in range(number):
+            mover = Mover(system, options.seed + part * _NEXT_SEED, owners) if moves else None
+            parts.send(part, options.seconds / number, possible, mover)
+            if mover is not None:
+                owners = mover.owners
+            await_quiet(system, system.servers, parts.home, parts.rules)
+            copies, evidence = parts.gather()
+            evidence.open_action_ttl = timedelta(seconds=parts.rules["OPEN_ACTION_TTL"])
+            evidence.deadline_grace = timedelta(seconds=parts.rules["DEADLINE_GRACE"])
+            entries = list(read(folder / "history"))
+            found = _find_violations(copies, evidence, entries)
+            if before is not None:
+                found += changed_positions(before, copies)
+            if found:
+                break
+            before = copies
     looks = [
         look_elsewhere(entries, evidence.attempts, copies.places, of_home=of_home)
         for of_home in (True, False)
     ]
-    forgotten = [one for look in looks for one in look.forgotten]
-    found = [*misplaced(copies), *check(evidence), *forgotten]
+    found += [one for look in looks for one in look.forgotten]
     result = result_of(options.command, options.seconds, entries, evidence, found)
     events = ", ".join(f"{len(one.copy.events):,}" for one in copies.shards)
     result.readers = [f"events of the servers: {events}", *(line for look in looks for line in look.lines())]
+    if moves:
+        result.readers += [f"settled moments that were judged: {part + 1}", *figures_of(entries).lines()]
     return result
+
+
+def _find_violations(copies: Copies, evidence: Evidence, entries: Sequence[Entry]) -> list[Violation]:
+    whereabouts = Whereabouts(entries, copies.places.directory)
+    been = {one: whereabouts.shards(one) for one in copies.places.directory}
+    return [*misplaced(copies, been), *check(evidence)]
 
 
 def _lies_on(number: int, places: Places) -> Callable[[str, str], bool]:

@@ -1,6 +1,7 @@
 """Three embedded servers, each behind a proxy, that share the visitors of one installation."""
 
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ HURT: Final = "hurt"
 MENDED: Final = "mended"
 """Kinds of lines of the history: the server `shard` does not answer from here on, and answers again."""
 
+SENDING: Final = "sending"
+"""Clients send from here on, up to the time `until`."""
+
 _ADDRESS: Final = ("host", "port", "dbname", "user")
 _ANSWER_SECONDS: Final = 120.0
 
@@ -35,12 +39,15 @@ class ShardedSystem(System):
 
     Attributes:
         servers: All servers, by number of the shard.
+        signal_mover: Sends a signal to the command that moves a slice now; returns its process number, or
+            None without one.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
         super().__init__(folder, seconds)
         others = [Server(folder / f"shard-{number}") for number in range(1, len(SLICES))]
         self.servers: Sequence[Server] = [self, *others]
+        self.signal_mover: Callable[[signal.Signals], int | None] = lambda _: None
 
     def start_servers(self, held: ExitStack) -> None:
         """Start all servers, with proxies before them; `held` stops them."""
@@ -84,6 +91,18 @@ class ShardedSystem(System):
                 what = f"the server of shard {number} does not answer again"
                 self.history.write(VIOLATION, check="recovery", what=what)
             self.history.write(MENDED, shard=number)
+
+
+def kill_server(system: ShardedSystem, number: int) -> Iterator[str]:
+    """`kill -9` of the postmaster; its guard stands still, so that nobody starts it again before the end."""
+    server = system.servers[number]
+    guard, postmaster = server.guard(), server.postmaster()
+    server.kill(guard, signal.SIGSTOP)
+    try:
+        server.kill(postmaster, signal.SIGKILL)
+        yield f"postmaster {postmaster}"
+    finally:
+        server.kill(guard, signal.SIGCONT)
 
 
 def _line(proxy: Proxy) -> str:

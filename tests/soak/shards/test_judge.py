@@ -1,4 +1,7 @@
-"""The judge of several servers finds what is planted in their tables, and nothing in what was recorded."""
+"""The judge of several servers finds what is planted in their tables, and nothing in what was recorded.
+
+In the middle of the run, a slice was moved to each server.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,14 +16,15 @@ from psycopg import sql
 
 from offerlog_infrastructure.composition import SCHEMA
 from soak.checker import check
-from soak.evidence import KINDS, Violation
+from soak.evidence import KINDS, Attempt, Violation, told_by
 from soak.history import ANSWERED, SENT, Entry
 from soak.server import Server
 from soak.shards.elsewhere import look_elsewhere
-from soak.shards.judge import copy_shards, evidence_of, misplaced
+from soak.shards.judge import Copies, Places, changed_positions, copy_shards, evidence_of, misplaced
+from soak.shards.moves import MOVED, MOVING, TRIED, Whereabouts, figures_of
 from soak.shards.system import HURT, MENDED
 from support.databases import Databases
-from support.installations import make_stores
+from support.installations import Stores, make_stores, move_slice
 from support.journeys import journeys
 
 _BATCH: Final = 20
@@ -28,14 +32,32 @@ _SELECT_VISITOR: Final = """
     SELECT min(visitor) FROM current_offers WHERE state IN ('engaged', 'rejected', 'timedout', 'abandoned')
 """
 _TABLES: Final = ("visitors", "offerlog_events")
+_SELECT_FULLEST: Final = """
+    SELECT get_byte(uuid_send(originator_id), 0) >> 4 FROM offerlog_events
+    WHERE substr(originator_id::text, 2, 9) <> '0000000-0' GROUP BY 1 ORDER BY count(*) DESC, 1
+"""
+_SELECT_LAST_EVENT: Final = """
+    SELECT * FROM offerlog_events
+    WHERE get_byte(uuid_send(originator_id), 0) >> 4 = %s AND substr(originator_id::text, 2, 9) <> '0000000-0'
+    ORDER BY notification_id DESC LIMIT 1
+"""
+_STAYS: Final = 9
+"""A slice that is not moved."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run has left: the servers, and the histories of its clients."""
+    """What a run has left.
+
+    Attributes:
+        servers: The servers.
+        entries: The histories of the clients and of the mover.
+        moved: The slice that was moved to each server.
+    """
 
     servers: Sequence[Server]
     entries: Sequence[Entry]
+    moved: Sequence[int]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +72,14 @@ def ran(databases: Databases) -> Iterator[Ran]:
     entries: list[Entry] = []
     lines = journeys(42)
     with make_stores(make_dsn, "8-f") as stores:
+        servers = [Server(Path()) for _ in stores.dsns]
+        for server, dsn in zip(servers, stores.dsns, strict=True):
+            server.dsn = dsn
         with stores.open() as service:
             for n in range(0, len(lines), _BATCH):
+                if n == len(lines) // (2 * _BATCH) * _BATCH:
+                    moved = [_fullest(one) for one in reversed(servers)]
+                    entries += [one for target in (0, 1) for one in _move(stores, moved[target], target, n)]
                 texts = [line.decode() for line in lines[n : n + _BATCH]]
                 sent = {"request": f"client-{n}", "way": "test", "organization": "default", "signals": texts}
                 entries.append({"at": float(n), "kind": SENT, **sent})
@@ -61,16 +89,34 @@ def ran(databases: Databases) -> Iterator[Ran]:
                     {"at": n + 0.5, "kind": ANSWERED, "request": f"client-{n}", "outcomes": answer}
                 )
             service.catch_up()
-        servers = [Server(Path()) for _ in stores.dsns]
-        for server, dsn in zip(servers, stores.dsns, strict=True):
-            server.dsn = dsn
-        yield Ran(servers, entries)
+        yield Ran(servers, entries, moved)
     databases.drop(made)
 
 
+def _fullest(server: Server) -> int:
+    """The slice with the most events of a server."""
+    numbers = [int(number) for (number,) in server.sql(_SELECT_FULLEST)]
+    return next(number for number in numbers if number != _STAYS)
+
+
+def _move(stores: Stores, number: int, target: int, at: float) -> Iterator[Entry]:
+    """Move a slice, as the history of a mover says it."""
+    move = {"slice": number, "source": 1 - target, "target": target}
+    yield {"at": at, "kind": MOVING, **move}
+    moved = move_slice(stores, number, target)
+    assert moved.events > 0
+    yield {"at": at, "kind": MOVED, **move, "events": moved.events, "seconds": moved.seconds}
+
+
+def _copied(ran: Ran) -> Copies:
+    return copy_shards(ran.servers, Path(os.environ["OFFERLOG_KEYRING"]))
+
+
 def _judge(ran: Ran) -> list[Violation]:
-    copies = copy_shards(ran.servers, Path(os.environ["OFFERLOG_KEYRING"]))
-    return [*misplaced(copies), *check(evidence_of(copies, ran.entries))]
+    copies = _copied(ran)
+    whereabouts = Whereabouts(ran.entries, copies.places.directory)
+    been = {number: whereabouts.shards(number) for number in copies.places.directory}
+    return [*misplaced(copies, been), *check(evidence_of(copies, ran.entries))]
 
 
 def _kinds(found: list[Violation]) -> set[str]:
@@ -171,21 +217,145 @@ def test_a_slice_with_two_owners_is_found(ran: Ran) -> None:
     assert [one.what for one in found] == ["slice 9 is shard 1's, and its owners are [0, 1]"]
 
 
+def test_a_slice_that_nobody_owns_is_found(ran: Ran) -> None:
+    """A move has given it away, and nobody has taken it."""
+    # given
+    ran.servers[1].sql("UPDATE slices SET is_owned = false WHERE slice = %s", ran.moved[1])
+    # when
+    found = _judge(ran)
+    # then
+    ran.servers[1].sql("UPDATE slices SET is_owned = true WHERE slice = %s", ran.moved[1])
+    assert [one.what for one in found] == [f"slice {ran.moved[1]:x} is shard 1's, and its owners are []"]
+
+
+def _last_event(ran: Ran) -> dict[str, list[tuple[Any, ...]]]:
+    """The last event of the slice that was moved to shard 1."""
+    (row,) = ran.servers[1].sql(_SELECT_LAST_EVENT, ran.moved[1])
+    return {"offerlog_events": [row]}
+
+
+def test_an_event_on_both_servers_of_a_move_is_found(ran: Ran) -> None:
+    """The target has it, and the source has not deleted it."""
+    # given
+    left = _last_event(ran)
+    _change(ran.servers[0], {}, left)
+    # when
+    found = _judge(ran)
+    # then
+    _change(ran.servers[0], left, {})
+    assert {("events", "doubled"), ("events", "misplaced")} <= {(one.check, one.kind) for one in found}
+    assert _judge(ran) == []
+
+
+def test_an_event_that_a_move_has_left_behind_is_found(ran: Ran) -> None:
+    """The source has it still, and the target never got it."""
+    # given
+    left = _last_event(ran)
+    _change(ran.servers[1], left, {})
+    _change(ran.servers[0], {}, left)
+    # when
+    found = _judge(ran)
+    # then
+    _change(ran.servers[0], left, {})
+    _change(ran.servers[1], {}, left)
+    checks = {(one.check, one.kind) for one in found}
+    assert ("events", "misplaced") in checks
+    assert ("events", "doubled") not in checks
+    assert _judge(ran) == []
+
+
+def test_a_position_of_a_server_where_the_slice_never_was_is_found(ran: Ran) -> None:
+    """Without its moves in the history, a moved event has such a position."""
+    # when
+    copies = _copied(ran)
+    found = list(misplaced(copies))
+    # then
+    assert {(one.check, one.kind) for one in found} == {("events", "misplaced")}
+    assert 0 in {position >> 40 for position, _, _ in copies.shards[1].copy.events}
+
+
+def test_an_event_whose_position_a_move_has_changed_is_found(ran: Ran) -> None:
+    """Or that a later settled moment lacks."""
+    # given
+    before, after = _copied(ran), _copied(ran)
+    assert list(changed_positions(before, after)) == []
+    events = after.shards[1].copy.events
+    position, stream, version = events[0]
+    # when
+    events[0] = (position + 1, stream, version)
+    del events[-1]
+    # then
+    found = list(changed_positions(before, after))
+    assert [(one.check, one.kind) for one in found] == [("events", "lost")] * 2
+    assert (
+        f"version {version} of stream {stream} at position {position} is at {position + 1}" in found[0].what
+    )
+    assert "is at None later" in found[1].what
+
+
+def test_a_move_that_has_not_ended_is_found(ran: Ran) -> None:
+    """A killed mover has left it, and no other one came."""
+    # given
+    ran.servers[0].sql("INSERT INTO leaving_slices (slice, target, epoch) VALUES (%s, 1, 2)", ran.moved[1])
+    # when
+    found = _judge(ran)
+    # then
+    ran.servers[0].sql("DELETE FROM leaving_slices")
+    assert [one.what for one in found] == [f"slice {ran.moved[1]:x} is still leaving on shard 0"]
+
+
+def test_whereabouts_are_those_of_the_history() -> None:
+    """A slice on its way is at both servers; one that was not moved is where the directory says."""
+    move = {"slice": 5, "source": 0, "target": 2}
+    entries: list[Entry] = [{"at": 10.0, "kind": MOVING, **move}, {"at": 12.0, "kind": MOVED, **move}]
+    # when
+    found = Whereabouts(entries, dict.fromkeys(range(16), 1))
+    # then
+    assert found.shards(5, 1.0, 2.0) == {0}
+    assert found.shards(5, 11.0, 11.5) == {0, 2}
+    assert found.shards(5, 13.0, 14.0) == {2}
+    assert found.shards(5) == {0, 2}
+    assert found.shards(6, 11.0, 11.5) == {1}
+
+
+def test_moves_are_counted() -> None:
+    """One that has ended what a killed mover left had no time without an owner of its own."""
+    move = {"slice": 5, "source": 0, "target": 2}
+    entries: list[Entry] = [
+        {"at": 1.0, "kind": TRIED, "slice": 5, "code": -9, "why": ""},
+        {"at": 2.0, "kind": TRIED, "slice": 5, "code": 1, "why": "no"},
+        {"at": 3.0, "kind": MOVED, **move, "events": 0, "seconds": 0.0},
+        {"at": 4.0, "kind": MOVED, **move, "events": 61, "seconds": 0.08},
+    ]
+    # when
+    lines = figures_of(entries).lines()
+    # then
+    assert lines[0].startswith("2 moves of 1 slices ended; of their commands, 1 were killed and 1 ended with")
+    assert lines[1].startswith("the slice had no owner for 80 ms (median), 80 ms (longest); 61 events")
+
+
+def _shards_of(attempt: Attempt, places: Places) -> set[int]:
+    signals = [told_by(attempt.organization, text) for text in attempt.signals]
+    pairs = [one.pair for one in signals if one is not None]
+    return {places.shard_of(one.organization, one.customer_type, one.customer) for one in pairs}
+
+
 def test_visitors_of_other_servers_who_are_not_answered_are_found(ran: Ran) -> None:
     """While one of the servers is away for long."""
     # given
-    copies = copy_shards(ran.servers, Path(os.environ["OFFERLOG_KEYRING"]))
+    copies = _copied(ran)
     attempts = evidence_of(copies, ran.entries).attempts
     away: list[Entry] = [
         {"at": 0.0, "kind": HURT, "shard": 1},
         {"at": 1_000.0, "kind": MENDED, "shard": 1},
     ]
     # when
-    mixed = look_elsewhere(away, attempts, copies.places, of_home=False)
+    with_it = [one for one in attempts if 1 in _shards_of(one, copies.places)]
+    mixed = look_elsewhere(away, with_it, copies.places, of_home=False)
     for attempt in attempts:
         attempt.signals = attempt.signals[:1]
     apart = look_elsewhere(away, attempts, copies.places, of_home=False)
-    # then every whole batch has visitors of both servers
+    # then
     assert len(mixed.forgotten) == 1
     assert not mixed.answered
     assert (len(apart.forgotten), bool(apart.answered), bool(apart.of_hurt)) == (0, True, True)

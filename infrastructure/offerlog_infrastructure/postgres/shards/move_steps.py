@@ -23,7 +23,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 _LOCK_TIMEOUT: LiteralString = "10s"
 
 _SELECT_SLICE: LiteralString = """
-    SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0)
+    SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0), a.source
     FROM slices s LEFT JOIN leaving_slices l USING (slice) LEFT JOIN arriving_slices a USING (slice)
     WHERE s.slice = %s
 """
@@ -62,6 +62,8 @@ class SliceRow(NamedTuple):
         target: Where the slice goes, if it is fenced here and its rows are here; None otherwise.
         fence_epoch: Its epoch since that fence; None likewise.
         label: The label by which it may be taken here; 0 for none.
+        came_from: The source of the last move to here; None if there was none. Of the owner, the shard that
+            had the slice before.
     """
 
     is_owned: bool
@@ -69,6 +71,7 @@ class SliceRow(NamedTuple):
     target: int | None
     fence_epoch: int | None
     label: int
+    came_from: int | None
 
 
 @contextmanager

@@ -120,6 +120,8 @@ class SliceMover:
         source, row = self._find_owner()
         if source == target:
             self._update_directory(target, row.epoch)
+        self._check_left(row)
+        if source == target:
             self._forget()
             return MovedSlice(target, 0, 0.0)
         move = Move(source, target, row.epoch)
@@ -136,7 +138,8 @@ class SliceMover:
         """Undo a move that is under way, or end one that cannot be undone; returns the owner.
 
         Raises:
-            ShardError: No shard that can be reached owns the slice.
+            ShardError: No shard that can be reached owns the slice, or the one that had it before cannot be
+                reached.
             StoreUnavailableError: A shard cannot be reached.
         """
         self._settle()
@@ -148,6 +151,7 @@ class SliceMover:
                     self._undo(Move(owner, number, row.label))
         owner, row = self._find_owner()
         self._update_directory(owner, row.epoch)
+        self._check_left(row)
         self._forget()
         return owner
 
@@ -176,6 +180,18 @@ class SliceMover:
         raise ShardError(
             f"no shard that can be reached owns slice {self._number:x}: see `offerlog shards status`"
         )
+
+    def _check_left(self, row: SliceRow) -> None:
+        """Check that the shard from which the owner got the slice could be asked for what is left there.
+
+        Raises:
+            ShardError: It cannot be reached. A killed mover may have left the rows of the slice there.
+        """
+        if row.came_from is not None and row.came_from not in self._stores:
+            raise ShardError(
+                f"shard {row.came_from}, which had slice {self._number:x} before, cannot be reached, and may"
+                " have rows of it: run the same command again when it can"
+            )
 
     def _store(self, number: int) -> OfferlogApplication:
         store = self._stores.get(number)
