@@ -93,7 +93,7 @@ class JoinedTree:
         """
         begin = self._shard << SHARD_BITS
         sealed, end = max(self._own.progress().position, begin), begin + (1 << SHARD_BITS) - 1
-        assert begin_of_shard(sealed) == begin  # noqa: S101 - a tree has positions of its own shard alone
+        assert begin_of_shard(sealed) == begin  # noqa: S101 - a tree has the positions of one shard
         unsealed = chain.from_iterable(one.rows(sealed, end)[:limit] for one in self._others)
         return [*self._own.impossible_rows(limit), *unsealed]
 
@@ -102,7 +102,7 @@ class JoinedTree:
         return ()
 
     def foreign_events(self) -> Sequence[ForeignEvents]:
-        """Return nothing: the trees of the other shards have the leaves, and each has an audit of its own."""
+        """Return nothing: the trees of the other shards have the leaves, and each is audited by itself."""
         return ()
 
     def checkpoints(self) -> Iterator[KeptCheckpoint]:

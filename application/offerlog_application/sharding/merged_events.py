@@ -2,8 +2,8 @@
 
 A page has events of each shard in the order of its log, merged by the time of their recording. Its position
 is a vector: how far the log of each shard was read. So a shard that cannot be reached is read on later from
-where it stood, and nothing of it is passed over. Each shard is read on a thread of its own: one that hangs
-holds up nobody but once, and briefly.
+where it stood, and nothing of it is passed over. Each shard has a thread that reads it: one that hangs holds
+up nobody but once, and briefly.
 """
 
 import threading

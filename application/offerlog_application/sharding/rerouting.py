@@ -6,11 +6,13 @@ The thread waits for shards that it asks, and so for nobody's signals. It is sta
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.shards import ShardMap
 from offerlog_application.sharding.router import Router
+
+_CLOSE_SECONDS: Final = 10.0
 
 
 class _Waiting(NamedTuple):
@@ -22,7 +24,7 @@ class _Waiting(NamedTuple):
 
 
 class Rerouting:
-    """Divides work anew, in a thread of its own; thread-safe.
+    """Divides work anew, in one thread; thread-safe.
 
     Args:
         router: Knows who owns each slice.
@@ -64,7 +66,7 @@ class Rerouting:
         for one in waiting:
             one.fail(ClosedError())
         if thread is not None:
-            thread.join()
+            thread.join(_CLOSE_SECONDS)  # it may be asking a shard that hangs
 
     def _run(self) -> None:
         while due := self._await_due():

@@ -20,7 +20,7 @@ def ask_side_by_side(
 
     Args:
         router: Finds the shards, by the map as it was read last.
-        ask: Asks a shard, on a thread of its own. It may go on for some seconds after the call has returned.
+        ask: Asks one shard, in a thread for that. It may go on for some seconds after the call has returned.
         seconds: How long to wait for all answers.
     """
     asked = [(number, _begin(router, number, ask)) for number in router.map.numbers]

@@ -1,6 +1,6 @@
 """One look at an installation and what is around it. It changes and upgrades nothing, and does not wait long.
 
-Of several servers, each other than the home is read on a thread of its own. One that does not answer soon is
+Of several servers, each other than the home has a thread that reads it. One that does not answer soon is
 named, and holds up nothing.
 """
 

@@ -1,13 +1,18 @@
-"""A service over an installation of one store, for tests that look at errors alone."""
+"""Services over installations: of one store, for tests that look at errors alone, and of three."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
+from offerlog import Offerlog
+from offerlog.testing import SettableClock
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
 from support.databases import Databases
+from support.installations import Stores, make_stores
+from support.journeys import DAY
 from support.keyrings import run_keyring
 
 
@@ -26,3 +31,21 @@ def make_module_dsn(databases: Databases) -> Iterator[Callable[[], str]]:
     """Makes databases that the tests of a module share."""
     with databases.making() as make:
         yield make
+
+
+@pytest.fixture
+def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 5, and shards with 6 to a and b to f."""
+    with make_stores(make_dsn, "6-a", "b-f") as stores:
+        yield stores
+
+
+@pytest.fixture
+def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
+    """The service over all of them, and one over a single store, at the same time."""
+    clock = SettableClock(DAY + timedelta(days=1))
+    with (
+        stores.open(clock=clock) as sharded,
+        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
+    ):
+        yield sharded, single

@@ -2,42 +2,19 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from itertools import count
 from typing import Any, Final
 
-import pytest
-
 from offerlog import Offerlog, ReportQuery
-from offerlog.testing import SettableClock
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
-from offerlog_infrastructure.composition import open_offerlog
-from support.installations import Stores, compare_answers, make_stores, move_slice, visitors_of_slice
-from support.journeys import DAY, JOURNEYS, an_id, signal
+from support.installations import Stores, compare_answers, move_slice, visitors_of_slice
+from support.journeys import JOURNEYS, an_id, signal
 
 _WRITERS: Final = 3
 _MOVES: Final = ((3, 1), (9, 2), (3, 0))
 """A slice, and the shard that gets it."""
-
-
-@pytest.fixture
-def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
-    """A home with the slices 0 to 5, and two shards with the others."""
-    with make_stores(make_dsn, "6-a", "b-f") as stores:
-        yield stores
-
-
-@pytest.fixture
-def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
-    """The service over all of them, and one over a single store."""
-    clock = SettableClock(DAY + timedelta(days=1))
-    with (
-        stores.open(clock=clock) as sharded,
-        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
-    ):
-        yield sharded, single
 
 
 class _Writer:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -12,9 +10,8 @@ from offerlog import NoSuchVisitorError, Offerlog, OfferMade, PositionVector, Re
 from offerlog.testing import SettableClock
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
-from offerlog_infrastructure.composition import open_offerlog
-from support.installations import Stores, make_stores, shard_of
-from support.journeys import DAY, an_id, blocked_event, journeys, signal
+from support.installations import Stores, shard_of
+from support.journeys import an_id, blocked_event, journeys, signal
 from support.recount import rows
 
 _VISITORS: Final = 56
@@ -26,24 +23,6 @@ _LINES: Final = [
     json.dumps(blocked_event(1, 1, an_id("map"), "frequencyCap")).encode(),
     json.dumps(signal("offered", visitor=3, sessionId="no id")).encode(),
 ]
-
-
-@pytest.fixture
-def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
-    """A home with the slices 0 to 5, and shards with 6 to a and b to f."""
-    with make_stores(make_dsn, "6-a", "b-f") as stores:
-        yield stores
-
-
-@pytest.fixture
-def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
-    """The service over all of them, and one over a single store, at the same time."""
-    clock = SettableClock(DAY + timedelta(days=1))
-    with (
-        stores.open(clock=clock) as sharded,
-        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
-    ):
-        yield sharded, single
 
 
 def test_it_answers_as_a_single_store_does(
