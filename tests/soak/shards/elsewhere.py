@@ -4,13 +4,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from soak.evidence import Attempt, Violation, pair_of_offer, told_by
 from soak.history import ANSWERED, Entry
 from soak.shards.judge import Places
 from soak.shards.moves import Whereabouts
-from soak.shards.system import HOME, HURT, MENDED, SENDING
+from soak.shards.system import HOME, HURT, MENDED, SENDING, STOPPED, WENT_ON
 
 _LONG_SECONDS: Final = 10.0
 """For so long at least a server must have been away, before visitors of others count as forgotten. The home
@@ -19,7 +19,7 @@ is left out: it has the keys, and a service asks it for them every few seconds."
 
 @dataclass
 class Elsewhere:
-    """Requests that were sent while some server was hurt.
+    """Requests that were sent while some server was hurt, to services that did not stand still meanwhile.
 
     Attributes:
         who: The servers that are looked at, in words.
@@ -62,13 +62,16 @@ def look_elsewhere(
     whereabouts = Whereabouts(entries, places.directory)
     found = Elsewhere("the home" if of_home else "another server than the home")
     sent = [one.sent for one in attempts]
-    for number, since, until in _intervals(entries):
+    stops = list(_intervals(entries, STOPPED, WENT_ON, "service"))
+    for number, since, until in _intervals(entries, HURT, MENDED, "shard"):
         if (number == HOME) is not of_home:
             continue
         found.times, found.seconds = found.times + 1, found.seconds + until - since
         meanwhile = attempts[bisect_left(sent, since) : bisect_right(sent, until)]
         before = len(found.answered)
         for attempt in meanwhile:
+            if _was_stopped(attempt, stops):
+                continue
             shards = _shards_of(attempt, places, whereabouts)
             if number not in shards:
                 _note(attempt, found)
@@ -81,13 +84,22 @@ def look_elsewhere(
     return found
 
 
-def _intervals(entries: Iterable[Entry]) -> Iterator[tuple[int, float, float]]:
-    since: dict[int, float] = {}
-    for entry in sorted((one for one in entries if one["kind"] in {HURT, MENDED}), key=lambda one: one["at"]):
-        if entry["kind"] == HURT:
-            since.setdefault(entry["shard"], entry["at"])
-        elif entry["shard"] in since:
-            yield entry["shard"], since.pop(entry["shard"]), entry["at"]
+def _intervals(
+    entries: Iterable[Entry], begins: str, ends: str, name: str
+) -> Iterator[tuple[Any, float, float]]:
+    """Return what entries of the first kind name, with their times and those of the second kind."""
+    since: dict[Any, float] = {}
+    for entry in sorted((one for one in entries if one["kind"] in {begins, ends}), key=lambda one: one["at"]):
+        if entry["kind"] == begins:
+            since.setdefault(entry[name], entry["at"])
+        elif entry[name] in since:
+            yield entry[name], since.pop(entry[name]), entry["at"]
+
+
+def _was_stopped(attempt: Attempt, stops: Iterable[tuple[Any, float, float]]) -> bool:
+    """Whether the service of a request stood still while somebody waited for its answer."""
+    ended = float("inf") if attempt.ended is None else attempt.ended
+    return any(attempt.way == name and attempt.sent <= until and ended >= at for name, at, until in stops)
 
 
 def _end_of_sending(entries: Iterable[Entry], at: float) -> float:

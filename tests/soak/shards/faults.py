@@ -8,7 +8,6 @@ from typing import Final
 
 from soak.faults import Fault, choose
 from soak.faults.kills import end_service, kill_service
-from soak.faults.pauses import pause_service
 from soak.server import CannotInjectError
 from soak.shards.move_faults import MOVE_FAULTS
 from soak.shards.system import ShardedSystem, kill_server
@@ -75,6 +74,14 @@ def _kill_backend(system: ShardedSystem, number: int) -> Iterator[str]:
     yield f"backend {backends[0]}"
 
 
+def _pause_service(system: System, chance: Random) -> Iterator[str]:
+    """Its sessions may be in the middle of a COPY."""
+    assert isinstance(system, ShardedSystem)
+    name = chance.choice(system.fleet.names("service"))
+    with system.stopped(name):
+        yield name
+
+
 def _of_any_server(
     name: str, hurt: Callable[[ShardedSystem, int], Iterator[str]], seconds: tuple[float, float], weight: int
 ) -> Fault:
@@ -102,7 +109,7 @@ _FAULTS: Final = [
     _of_any_server("kill -9 backend", _kill_backend, (0.0, 0.0), 1),
     Fault("kill -9 service", 3, (0.0, 0.0), kill_service),
     Fault("SIGTERM service", 1, (0.0, 0.0), end_service),
-    Fault("pause service", 1, _SECONDS, pause_service),
+    Fault("pause service", 1, _SECONDS, _pause_service),
     *MOVE_FAULTS,
 ]
 

@@ -126,14 +126,11 @@ def _stale_service(system: System, chance: Random) -> Iterator[str]:
     assert isinstance(system, ShardedSystem)
     name = chance.choice(system.fleet.names("service"))
     _, number, source, target = _await_move(system, chance)
-    system.fleet.signal(name, signal.SIGSTOP)
-    try:
+    with system.stopped(name):
         yield f"{name}, slice {number:x} from shard {source} to {target}"
         until = time.monotonic() + _MOVED_SECONDS
         while time.monotonic() < until and _shard_of(system, number) != target:
             time.sleep(0.05)
-    finally:
-        system.fleet.signal(name, signal.SIGCONT)
 
 
 def _shard_of(system: ShardedSystem, number: int) -> Any:

@@ -25,6 +25,8 @@ HOME: Final = 0
 
 HURT: Final = "hurt"
 MENDED: Final = "mended"
+STOPPED: Final = "stopped"
+WENT_ON: Final = "went on"
 """Kinds of lines of the history: the server `shard` does not answer from here on, and answers again."""
 
 SENDING: Final = "sending"
@@ -48,6 +50,7 @@ class ShardedSystem(System):
         others = [Server(folder / f"shard-{number}") for number in range(1, len(SLICES))]
         self.servers: Sequence[Server] = [self, *others]
         self.signal_mover: Callable[[signal.Signals], int | None] = lambda _: None
+        self._hurt = set[int]()
 
     def start_servers(self, held: ExitStack) -> None:
         """Start all servers, with proxies before them; `held` stops them."""
@@ -80,7 +83,14 @@ class ShardedSystem(System):
 
     @contextmanager
     def hurt(self, number: int) -> Iterator[None]:
-        """Note that a server does not answer inside of this, and wait behind it until it does."""
+        """Note that a server does not answer inside of this, and wait behind it until it does.
+
+        Of a server that two faults hurt at once, the fault that began first, and so ends last, does that.
+        """
+        if number in self._hurt:
+            yield
+            return
+        self._hurt.add(number)
         self.history.write(HURT, shard=number)
         try:
             yield
@@ -91,6 +101,18 @@ class ShardedSystem(System):
                 what = f"the server of shard {number} does not answer again"
                 self.history.write(VIOLATION, check="recovery", what=what)
             self.history.write(MENDED, shard=number)
+            self._hurt.discard(number)
+
+    @contextmanager
+    def stopped(self, service: str) -> Iterator[None]:
+        """Let a service stand still inside of this."""
+        self.history.write(STOPPED, service=service)
+        self.fleet.signal(service, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.fleet.signal(service, signal.SIGCONT)
+            self.history.write(WENT_ON, service=service)
 
 
 def kill_server(system: ShardedSystem, number: int) -> Iterator[str]:

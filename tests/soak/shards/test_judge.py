@@ -22,7 +22,7 @@ from soak.server import Server
 from soak.shards.elsewhere import look_elsewhere
 from soak.shards.judge import Copies, Places, changed_positions, copy_shards, evidence_of, misplaced
 from soak.shards.moves import MOVED, MOVING, TRIED, Whereabouts, figures_of
-from soak.shards.system import HURT, MENDED
+from soak.shards.system import HURT, MENDED, STOPPED, WENT_ON
 from support.databases import Databases
 from support.installations import Stores, make_stores, move_slice
 from support.journeys import journeys
@@ -359,3 +359,10 @@ def test_visitors_of_other_servers_who_are_not_answered_are_found(ran: Ran) -> N
     assert len(mixed.forgotten) == 1
     assert not mixed.answered
     assert (len(apart.forgotten), bool(apart.answered), bool(apart.of_hurt)) == (0, True, True)
+    # when their services stand still
+    services = {one.way for one in attempts}
+    stopped: list[Entry] = [{"at": 0.0, "kind": STOPPED, "service": one} for one in services]
+    stopped += [{"at": 1_000.0, "kind": WENT_ON, "service": one} for one in services]
+    nobody = look_elsewhere([*away, *stopped], attempts, copies.places, of_home=False)
+    # then nothing is said of them
+    assert (nobody.answered, nobody.of_hurt) == ([], [])
