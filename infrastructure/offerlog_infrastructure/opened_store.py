@@ -1,7 +1,7 @@
 """The wiring of one store: PostgreSQL behind every port of the application."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
@@ -71,6 +71,7 @@ from offerlog_infrastructure.postgres.shards.directory import (
 )
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.setup import add_shard, make_home
+from offerlog_infrastructure.postgres.shards.slice_keeping import keep_slices
 from offerlog_infrastructure.postgres.status.store_figures import PostgresStoreFigures
 from offerlog_infrastructure.postgres.tree.bundle_source import PostgresBundleSource
 from offerlog_infrastructure.postgres.tree.sealed_tree import PostgresSealedTree
@@ -224,6 +225,10 @@ class OpenStore:
             StoreUnavailableError: The store cannot be reached.
         """
         return read_held_slices(self._application)
+
+    def keep_slices(self) -> AbstractContextManager[Callable[[], None]]:
+        """Keep slices from moving to the store or away from it; see `keep_slices`."""
+        return keep_slices(self._application)
 
     def move_slice(
         self,

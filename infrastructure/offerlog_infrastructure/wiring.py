@@ -135,6 +135,7 @@ def make_shard(
         read_owned=store.read_owned,
         read_held=store.read_held_slices,
         find_silence=store.find_silence,
+        keep_slices=store.keep_slices,
     )
 
 

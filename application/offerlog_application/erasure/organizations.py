@@ -1,10 +1,11 @@
 """The deletion of an organization: its visitors are erased, its keys revoked, its secret destroyed."""
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from offerlog_application.erasure.erasing import Eraser
+from offerlog_application.erasure.erasing import ErasedVisitors
 from offerlog_application.erasure.last_deliveries import await_deliveries
 from offerlog_application.ports.action_map_policies import PolicyStore
 from offerlog_application.ports.clock import Clock
@@ -57,8 +58,9 @@ class DeletedOrganization(NamedTuple):
         refusals: Number of refusals that were deleted; their counts stay.
         keys: Number of API keys that were revoked.
         held: Number of visitors whom a legal hold protects: they are left as they are.
-        first_receipt: The position of the first receipt; None without one.
-        last_receipt: The position of the last receipt; None without one.
+        first_receipt: The position of the first receipt; None without one. Over several servers each has the
+            receipts of its visitors, and this is the lowest position.
+        last_receipt: The position of the last receipt; None without one. Over several servers, the highest.
         receipt: The position of the receipt of the organization. None if it has none because visitors are
             held, or because nothing of the organization was left before.
         webhooks: Number of webhooks that were deleted, with their secrets and all that waited for them.
@@ -80,6 +82,16 @@ class DeletedOrganization(NamedTuple):
     subscriptions: int = 0
 
 
+class ErasesMany(Protocol):
+    """Erases visitors, as `Eraser` does; thread-safe."""
+
+    def erase_all(self, organization: str, digests: Sequence[UUID], seconds: float) -> ErasedVisitors:
+        """Erase several visitors; see `Eraser.erase_all`."""
+
+    def sign(self, text: str, at: datetime) -> str:
+        """Return the signature lines of the text of a receipt; see `Eraser.sign`."""
+
+
 class OrganizationDeletion:
     """Deletes organizations; thread-safe.
 
@@ -93,12 +105,15 @@ class OrganizationDeletion:
         subscriptions: The subscriptions to the feed.
         policies: The policies of action maps.
         find_end: Returns the position of the last event of the log.
+
+    Attributes:
+        eraser: Erases the visitors of the store.
     """
 
     def __init__(
         self,
         visitors: OrganizationVisitors,
-        eraser: Eraser,
+        eraser: ErasesMany,
         keys: KeyStore,
         log: ServiceLog,
         clock: Clock,
@@ -109,7 +124,7 @@ class OrganizationDeletion:
         find_end: Callable[[], int],
     ) -> None:
         self._visitors = visitors
-        self._eraser = eraser
+        self.eraser = eraser
         self._keys = keys
         self._webhooks = webhooks
         self._subscriptions = subscriptions
@@ -207,7 +222,7 @@ class OrganizationDeletion:
         after = _BEFORE_ALL
         while page := self._visitors.digests(organization, after, _PAGE):
             after = page[-1]
-            erased = self._eraser.erase_all(organization, page, timeout)
+            erased = self.eraser.erase_all(organization, page, timeout)
             for one in erased.erasures:
                 done.visitors += one.position is not None
                 done.events += one.events
@@ -241,7 +256,7 @@ class OrganizationDeletion:
             refusals=done.refusals,
             keys=keys,
         )
-        signed = sign_deletion(deleted, self._eraser.sign(deletion_text(deleted), deleted.recorded_at))
+        signed = sign_deletion(deleted, self.eraser.sign(deletion_text(deleted), deleted.recorded_at))
         return self._log.append_entry(make_organization_stream_id(organization), signed).position
 
 

@@ -1,6 +1,6 @@
 """Ports for visitors' rights: the erasure of a visitor, legal holds, and all that is held of a visitor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -287,7 +287,9 @@ class OrganizationVisitors(Protocol):
     def delete_refusals(self, organization: str) -> int:
         """Delete the refusals of the organization that name no visitor; returns how many."""
 
-    def destroy_secret(self, organization: str, since: datetime) -> bool:
+    def destroy_secret(
+        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+    ) -> bool:
         """Destroy the secret of an organization of which nothing is left, and raise the epoch.
 
         No process stores anything under the secret afterwards; one that has it decides again without it.
@@ -295,6 +297,8 @@ class OrganizationVisitors(Protocol):
         Args:
             organization: The organization.
             since: A time before which visitors of it were looked for, and none was left.
+            destroy_copies: Destroys the copies that other stores have, while nobody can make another copy.
+                An error of it leaves the secret. None if there are no copies.
 
         Returns:
             False if it has no secret.

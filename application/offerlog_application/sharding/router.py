@@ -1,7 +1,7 @@
 """The way to the shard of a visitor, and to all shards."""
 
-from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -46,6 +46,8 @@ class Shard:
         read_owned: Reads the slices that the store owns now.
         read_held: Reads the slices that it has now, also those that leave it.
         find_silence: Returns why its server is known not to answer; None while it answers. Asks nobody.
+        keep_slices: Keeps slices from moving to the store or away from it, and its projections from being
+            rebuilt. Gives a function that raises if that was lost.
     """
 
     number: int
@@ -56,6 +58,7 @@ class Shard:
     read_owned: Callable[[], Collection[int]]
     read_held: Callable[[], HeldSlices]
     find_silence: Callable[[], StoreUnavailableError | None]
+    keep_slices: Callable[[], AbstractContextManager[Callable[[], None]]]
 
 
 class OpenShards(Protocol):
@@ -99,6 +102,10 @@ AskMany = Callable[[Shard, Sequence[K]], Mapping[K, T]]
 
 def _ask_for(ask: AskMany[K, T], visitors: Sequence[K], shard: Shard) -> Mapping[K, T]:
     return ask(shard, visitors)
+
+
+def _call(function: Callable[[], None], _: Shard) -> None:
+    function()
 
 
 class Router:
@@ -287,6 +294,36 @@ class Router:
             ShardUnavailableError: One of them cannot be reached.
         """
         return [self.ask(shard, lambda one: one.read_held()) for shard in shards]
+
+    @contextmanager
+    def keeping_slices(self) -> Iterator[Callable[[], None]]:
+        """Keep slices from moving between shards, for what goes through all of them and must miss nobody.
+
+        Yields:
+            A function that raises if that does not hold any more.
+
+        Raises:
+            ShardUnavailableError: A shard cannot be reached, or a slice moves, or projections are rebuilt.
+            SliceInMotionError: A move was interrupted, and has not ended.
+        """
+        with ExitStack() as held:
+            shards = self.all()
+            checks = [held.enter_context(self._keep_slices_of(shard)) for shard in shards]
+            before = self.read_held(shards)
+            moving = {*find_in_motion(before)}.union(*(one.leaving for one in before))
+            if moving:
+                raise SliceInMotionError(HOME, sorted(moving))
+
+            def check() -> None:
+                for shard, check_one in zip(shards, checks, strict=True):
+                    self.ask(shard, partial(_call, check_one))
+
+            yield check
+
+    @contextmanager
+    def _keep_slices_of(self, shard: Shard) -> Iterator[Callable[[], None]]:
+        with ExitStack() as held:
+            yield self.ask(shard, lambda one: held.enter_context(one.keep_slices()))
 
     def all(self) -> Sequence[Shard]:
         """Return the home and all other shards, by a map read anew; one without slices may still have counts.

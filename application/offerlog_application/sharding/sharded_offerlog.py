@@ -31,6 +31,7 @@ from offerlog_application.recording.expiry import Expired
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.divided_writer import DividedWriter
+from offerlog_application.sharding.organizations_of_shards import DeletionOverShards
 from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams, name_with_shard
 from offerlog_application.sharding.reachable_shards import ReachableShards
 from offerlog_application.sharding.refused_port import RefusedEvidence, RefusedPort
@@ -79,8 +80,9 @@ class ShardedOfferlog(Offerlog):
         self._shards = shards
         self._router = router = Router(shards)
         self._routed_reads = RoutedReads(router, RoutedStreams(router))
+        store = make_sharded_store(router)
         super().__init__(
-            make_sharded_store(router),
+            store,
             clock=clock,
             rules=rules,
             organization=organization,
@@ -90,6 +92,7 @@ class ShardedOfferlog(Offerlog):
             writer=DividedWriter(router, clock, rules),
             waits=ShardedWaits(router),
         )
+        self.organization_deletion = DeletionOverShards(router, store, clock)
         self.evidence = cast("Evidence", RefusedEvidence("to work on the tree over the log"))
         self.slices = cast("SliceSource", RefusedPort("to replay the log elsewhere"))
 

@@ -7,6 +7,7 @@ from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.merged_events import MergedEventSource
 from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
+from offerlog_application.sharding.organizations_of_shards import AllOrganizationVisitors
 from offerlog_application.sharding.ports_of_all import (
     AddedOrganizations,
     AddedRefusals,
@@ -51,7 +52,6 @@ def make_sharded_store(router: Router) -> Store:
             "recent_visitors": "to list the visitors with the newest events",
             "kinds": "to list the kinds of events",
             "master_keys": "to work on the keys of the keyring",
-            "organization_visitors": "to erase all visitors of an organization",
             "make_webhook_sender": "to send webhooks",
         }.items()
     }
@@ -67,6 +67,7 @@ def make_sharded_store(router: Router) -> Store:
         rebuilds=projections,
         policies=AllPolicies(router),
         organizations=AddedOrganizations(router),
+        organization_visitors=AllOrganizationVisitors(router),
         changes=AllChanges(router),
         service_log=home.service_log,
         keys=home.keys,

@@ -1,6 +1,6 @@
 """The visitors and refusals of one organization in memory, for its deletion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -45,9 +45,11 @@ class MemoryOrganizationVisitors:
                 del self._log.refusals[number]
             return len(nameless)
 
-    def destroy_secret(self, organization: str, since: datetime) -> bool:
+    def destroy_secret(
+        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+    ) -> bool:
         """Destroy the key of an organization of which nothing is left; returns False if it has none."""
-        del since
+        del since, destroy_copies  # no other store has a copy
         with self._log.lock:
             refused = any(one.organization == organization for one in self._log.refusals.values())
             if self._recorded(organization) or self._blocked(organization) or refused:

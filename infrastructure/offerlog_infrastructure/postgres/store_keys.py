@@ -2,7 +2,8 @@
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, LiteralString, NamedTuple
 
 from eventsourcing.postgres import PostgresDatastore
@@ -33,6 +34,10 @@ _REWRITE_TABLE: LiteralString = """
 _SELECT_ORGANIZATION: LiteralString = "SELECT kek, wrapped_secret FROM organizations WHERE organization = %s"
 _SELECT_ORGANIZATIONS: LiteralString = "SELECT organization, kek, wrapped_secret FROM organizations"
 _SELECT_NAMED: LiteralString = f"{_SELECT_ORGANIZATIONS} WHERE organization = ANY(%s)"
+_HOLD_ORGANIZATION: LiteralString = """
+    SELECT k.id, o.wrapped_secret FROM organizations o JOIN key_encryption_keys k ON k.number = o.kek
+    WHERE o.organization = %s FOR KEY SHARE OF o
+"""
 _INSERT_ORGANIZATION: LiteralString = """
     INSERT INTO organizations (organization, kek, wrapped_secret) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
 """
@@ -165,6 +170,25 @@ class StoreKeys:
         known = self._find(organization)
         return None if known is None else known.key
 
+    def is_current(self, key: OrganizationKey) -> bool:
+        """Return True if a key has the secret that its organization has in this store, as it is remembered.
+
+        A shard reads the secrets anew before it says no: it may remember an older one than the home, whose
+        deletion it has not noticed.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt its secret.
+        """
+        current = self.find_key(key.organization)
+        if current is None or current is key or current.has_secret_of(key):
+            return current is not None
+        if self._home is None:
+            return False
+        self.refresh_secrets()
+        current = self.find_key(key.organization)
+        return current is not None and current.has_secret_of(key)
+
     def all_keys(self) -> Mapping[str, OrganizationKey]:
         """Return the key of each organization that has one.
 
@@ -179,13 +203,14 @@ class StoreKeys:
         return {organization: one.key for organization, one in known.items()}
 
     def _get(self, organization: str) -> _KnownSecret:
-        """Return what is known of an organization; make its secret at first use."""
-        known = self._find(organization)
-        if known is not None:
-            return known
-        if self._home is not None:
-            return self._store_secret(organization, self._home.secret(organization))
-        return self._store_secret(organization, secrets.token_bytes(_SECRET_BYTES))
+        """Return what is known of an organization; make its secret at first use, on the home alone."""
+        while True:
+            known = self._find(organization)
+            if known is not None:
+                return known
+            if self._home is None:
+                return self._store_secret(organization, secrets.token_bytes(_SECRET_BYTES))
+            self._home.secret(organization)
 
     def _store_secret(self, organization: str, secret: bytes) -> _KnownSecret:
         """Store a secret, unless the organization has one; return what is stored.
@@ -204,11 +229,36 @@ class StoreKeys:
         if known is not None:
             return known
         with self._gate.passing(_SELECT_ORGANIZATION):
-            found = ask_again(lambda: self._select_secret(organization))
-        if found is not None:
-            return remembered.setdefault(organization, self._open(organization, *found))
-        of_home = None if self._home is None else self._home._find(organization)  # noqa: SLF001 - same class
-        return None if of_home is None else self._store_secret(organization, of_home.secret)
+            stored = ask_again(lambda: self._select_secret(organization))
+        if stored is not None:
+            known = remembered.setdefault(organization, self._open(organization, *stored))
+        if self._home is not None:
+            known = known or ask_again(lambda: self._copy_from_home(organization))
+            self._home._forget_other(organization, known)  # noqa: SLF001 - the same class
+        return known
+
+    def _copy_from_home(self, organization: str) -> _KnownSecret | None:
+        """Copy the secret that the home has now; None if it has none.
+
+        The home keeps it meanwhile: a deletion destroys the copies of a secret before the secret itself, and
+        nobody makes another copy in between.
+        """
+        assert self._home is not None  # noqa: S101 - a store without a home makes its secrets
+        with self._home._holding_secret(organization) as secret:  # noqa: SLF001 - the same class
+            return None if secret is None else self._store_secret(organization, secret)
+
+    @contextmanager
+    def _holding_secret(self, organization: str) -> Iterator[bytes | None]:
+        """Keep others from destroying a secret; None if there is none. Waits while it is being destroyed."""
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
+            row = cursor.execute(_HOLD_ORGANIZATION, (organization,)).fetchone()
+            yield None if row is None else self._keyring.unwrap(row["id"], bytes(row["wrapped_secret"]))
+
+    def _forget_other(self, organization: str, current: _KnownSecret | None) -> None:
+        """Read the secrets anew if another one than the current is remembered: it was destroyed since."""
+        known = self._secrets.get(organization)
+        if known is not None and (current is None or known.secret != current.secret):
+            self.refresh_secrets()
 
     def _open(self, organization: str, kek: int, wrapped: bytes) -> _KnownSecret:
         secret = self.unwrap(kek, wrapped)

@@ -1,6 +1,6 @@
 """The visitors and refusals of one organization, for its deletion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
 from uuid import UUID
@@ -66,6 +66,10 @@ _DELETE_REFUSALS: LiteralString = """
 """
 _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '1s'"
 """Writers with new visitors or refusals stand behind a lock that is waited for."""
+
+_HOLD_ORGANIZATION: LiteralString = "SELECT FROM organizations WHERE organization = %s FOR UPDATE"
+_ALLOW_IDLE: LiteralString = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+"""The transaction waits for the shards, which may each wait for a lock."""
 
 _LOCK_TABLES: LiteralString = """
     LOCK TABLE visitors, counted_blocks, refusals, parked_short_signals IN SHARE ROW EXCLUSIVE MODE
@@ -142,7 +146,9 @@ class PostgresOrganizationVisitors:
                 return deleted
             deleted += step
 
-    def destroy_secret(self, organization: str, since: datetime) -> bool:
+    def destroy_secret(
+        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+    ) -> bool:
         """Destroy the secret of an organization of which nothing is left, and raise the epoch.
 
         Only visitors whose tokens are younger than `since` are looked for: there is no index by organization,
@@ -165,6 +171,10 @@ class PostgresOrganizationVisitors:
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
             cursor.execute(_SET_LOCK_TIMEOUT)
+            if destroy_copies is not None:
+                cursor.execute(_ALLOW_IDLE)
+                cursor.execute(_HOLD_ORGANIZATION, (organization,))
+                destroy_copies()
             cursor.execute(_LOCK_TABLES)
             if cursor.execute(_SELECT_LEFT, where).fetchone() == (True,):
                 raise OrganizationInUseError(organization)

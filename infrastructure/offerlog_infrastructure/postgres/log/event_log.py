@@ -356,8 +356,7 @@ class PostgresLog:
         Raises:
             KeyringError: The keyring cannot decrypt the secret of the organization.
         """
-        current = self._application.keys.find_key(key.organization)
-        return current is key or (current is not None and current.has_secret_of(key))
+        return self._application.keys.is_current(key)
 
 
 def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:

@@ -241,8 +241,8 @@ class SliceMover:
                     except RebuildRunningError as error:
                         if time.monotonic() > until:
                             raise ShardError(
-                                f"another move, or a rebuild of projections, is at work on shard {number}:"
-                                " wait for its end"
+                                f"another move, a rebuild of projections, the deletion of an organization,"
+                                f" or a rotation of keys is at work on shard {number}: wait for its end"
                             ) from error
                         time.sleep(0.1)
                 lent.append(connection)
