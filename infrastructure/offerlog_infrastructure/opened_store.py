@@ -51,6 +51,7 @@ from offerlog_infrastructure.postgres.projections.replays import PostgresReplays
 from offerlog_infrastructure.postgres.projections.slice_source import PostgresSliceSource
 from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
+from offerlog_infrastructure.postgres.reads.offer_parts import PostgresOfferParts
 from offerlog_infrastructure.postgres.reads.offers import PostgresOfferReads
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.reads.recent_visitors import PostgresRecentVisitors
@@ -279,6 +280,7 @@ class OpenStore:
             reads=reads,
             performance=PostgresPerformance(application),
             offers=PostgresOfferReads(application),
+            offer_parts=PostgresOfferParts(application),
             recent_visitors=PostgresRecentVisitors(application),
             refusals=PostgresRefusalLog(application),
             refusal_counts=PostgresRefusalCounter(application),

@@ -1,6 +1,7 @@
 """`offerlog shards`, and the other commands over several servers."""
 
 from collections.abc import Callable
+from typing import Any
 
 from support.command_line import CommandLine, ndjson
 from support.installations import make_stores, shard_of, without_password
@@ -56,8 +57,9 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
         (2, True),
     ]
     assert sum(one["events"] for one in verified["audits"]) > 56
+    _check_analyses(command, report)
     # and what does not work yet says so
-    for words in (["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
+    for words in (["backup", "no.backup"], ["events", "check"], ["keyring", "list"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
@@ -77,6 +79,20 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     rows(other, "UPDATE slices SET is_owned = slice <> 4 WHERE slice < 10 AND slice <> 3")
     states = command("shards", "status", "--format", "json", code=3).lines
     assert states[1]["state"].startswith("owns the slices 0-2,5-9")
+
+
+def _check_analyses(command: CommandLine, report: list[dict[str, Any]]) -> None:
+    """Check that analyses have all visitors of the three servers, as the report has."""
+    offered = [row["metrics"]["nWebActionsOffered"] for row in report]
+    funnel = command("funnel", "--format", "json").json
+    assert funnel["total"]["offered"] == sum(offered)
+    assert len(funnel["position"].split(".")) == 2  # the third server has recorded nothing so far
+    assert command("times", "--format", "json").json["total"]["accepted"]["actions"] == 24
+    assert command("blocked", "--format", "json").json["total"]["remembered"] == 8
+    rows_of_maps = command("action-maps", "--format", "json").json["rows"]
+    assert [row["offered"] for row in rows_of_maps] == offered
+    listed = command("visitor-offers", "--metric", "offered", "--format", "json").lines
+    assert len(listed) == sum(offered)
 
 
 def test_a_command_does_not_need_a_server_that_hangs(

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import OfferEnd
@@ -28,7 +29,7 @@ class CohortCounts:
         taken: Number of actions that ended with their acceptance; maps without one are left out.
     """
 
-    position: int
+    position: LogPosition
     states: Mapping[ActionMapId, Mapping[State, int]]
     media_types: Mapping[ActionMapId, Collection[str]]
     form_rejections: Mapping[ActionMapId, int]
@@ -63,7 +64,7 @@ class MapCounts:
             known.
     """
 
-    position: int
+    position: LogPosition
     counts: Mapping[MapVersion, Mapping[State, int]]
     blocked: Mapping[MapVersion, int]
     media_types: Mapping[ActionMapId, Collection[str]]
@@ -99,11 +100,14 @@ class BlockedCounts:
         counts: By map and reason, by reason, and in all; groups without any are left out.
         unknown_media_type: Number of blocked offers of the range and maps whose media type is not known. A
             query with a media type leaves them out.
+        sessions: The distinct sessions behind the numbers of `counts`, by map and reason. They may be those
+            of another server, too.
     """
 
-    position: int
+    position: LogPosition
     counts: Sequence[BlockedCount]
     unknown_media_type: int
+    sessions: Mapping[tuple[ActionMapId | None, str | None], Collection[UUID]]
 
 
 class StepTimes(NamedTuple):
@@ -129,7 +133,7 @@ class CohortTimes:
         times: By map and step (`accepted`, `started`, `engaged`); the map None is all of them together.
     """
 
-    position: int
+    position: LogPosition
     times: Mapping[ActionMapId | None, Mapping[State, StepTimes]]
 
 
@@ -200,7 +204,7 @@ class OfferPage:
         behind: The place where the next page begins; None on the last page.
     """
 
-    position: int
+    position: LogPosition
     count: int
     offers: Sequence[ListedOffer]
     behind: ListPlace | None

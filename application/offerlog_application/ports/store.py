@@ -11,6 +11,7 @@ from offerlog_application.ports.event_log import EventLog, Streams
 from offerlog_application.ports.event_source import EventSource
 from offerlog_application.ports.keys import KeyStore
 from offerlog_application.ports.master_keys import MasterKeys
+from offerlog_application.ports.offer_parts import OfferParts
 from offerlog_application.ports.offer_reads import OfferReads
 from offerlog_application.ports.organizations import Organizations
 from offerlog_application.ports.projections import DeadLetters, EventKinds, Proofs, Rebuilds
@@ -87,6 +88,8 @@ class Store:
         figures: Figures that operators watch.
         troubles: Failed calls of the store in this process, by reason.
         archiver: Moves cold streams into the archive; None for a log in memory.
+        offer_parts: What the store adds to answers of several stores; None for a log in memory, and for
+            several stores together.
     """
 
     log: Log
@@ -122,3 +125,4 @@ class Store:
     figures: StoreFiguresReader
     troubles: TroubleCounts
     archiver: Archiver | None = None
+    offer_parts: OfferParts | None = None

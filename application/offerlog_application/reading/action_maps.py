@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from offerlog_application.ports.offer_reads import MapCounts, MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.reading.arrow import make_table
 from offerlog_application.reading.report_table import tabulate_action_maps
 from offerlog_domain.errors import ArgumentError
@@ -88,7 +89,7 @@ class ActionMapsReport:
     query: ReportQuery
     by_version: bool
     baseline: int | None
-    position: int
+    position: LogPosition
     rows: Sequence[ActionMapsRow]
     short_by: int = 0
 

@@ -20,6 +20,7 @@ from offerlog_application.ports.offer_reads import (
 )
 from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.projections import DeadLetters
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.ports.recent_visitors import RecentVisitorPage, RecentVisitors, VisitorsPlace
@@ -65,7 +66,7 @@ class BlockedOffers:
     """
 
     query: ReportQuery
-    position: int
+    position: LogPosition
     total: BlockedCount
     reasons: Sequence[BlockedCount]
     parts: Sequence[BlockedCount]
@@ -88,7 +89,7 @@ class OfferTimes:
     """
 
     query: ReportQuery
-    position: int
+    position: LogPosition
     total: Mapping[State, StepTimes]
     parts: Mapping[ActionMapId, Mapping[State, StepTimes]]
     names: Mapping[ActionMapId, str]

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from offerlog_application.ports.offer_reads import CohortCounts
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import FUNNEL_RATES, OfferEnd, offer_ends, rates
@@ -50,7 +51,7 @@ class Funnel:
 
     query: ReportQuery
     as_of: datetime
-    position: int
+    position: LogPosition
     total: FunnelPart
     parts: Sequence[FunnelPart]
     short_by: int = 0

@@ -19,7 +19,6 @@ from offerlog_application.ports.read_models import (
     TooManySuppressionsError,
 )
 from offerlog_application.ports.shards import HOME, NotOverShardsError
-from offerlog_application.sharding.refused_port import RefusedPort
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
@@ -261,7 +260,3 @@ class RoutedOffers:
         return self._router.ask_one(
             visitor_digest, lambda shard: shard.store.offers.is_known(organization, visitor_digest)
         )
-
-    def __getattr__(self, name: str) -> object:
-        """Refuse the rest: it counts the offers of all visitors."""
-        return getattr(RefusedPort("to count offers"), name)

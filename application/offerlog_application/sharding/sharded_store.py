@@ -5,6 +5,7 @@ from typing import Any
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_application.sharding.added_counts import AddedCounts
+from offerlog_application.sharding.added_offers import AddedOffers
 from offerlog_application.sharding.merged_events import MergedEventSource
 from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
 from offerlog_application.sharding.organizations_of_shards import AllOrganizationVisitors
@@ -17,7 +18,6 @@ from offerlog_application.sharding.ports_of_all import (
 )
 from offerlog_application.sharding.ports_of_visitors import (
     RoutedHistories,
-    RoutedOffers,
     RoutedReads,
     RoutedRefusals,
     RoutedStreams,
@@ -35,7 +35,7 @@ def make_sharded_store(router: Router) -> Store:
         "streams": histories,
         "visitors": histories,
         "reads": RoutedReads(router, streams),
-        "offers": RoutedOffers(router),
+        "offers": AddedOffers(router),
         "refusals": RoutedRefusals(router),
         "event_source": MergedEventSource(router),
         "stream_source": MergedStreams(router),

@@ -55,7 +55,7 @@ class ActionMapsRow(TypedDict):
     comparison: NotRequired[VersionComparison | None]
 
 
-ActionMapsReport = TypedDict("ActionMapsReport", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "count_by": Literal["actions", "visitors"], "cohort": Literal["event", "offered"], "by_version": bool, "baseline": int | None, "rows": list[ActionMapsRow]})
+ActionMapsReport = TypedDict("ActionMapsReport", {"from": str | None, "to": str | None, "zone": str, "position": int | str, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "count_by": Literal["actions", "visitors"], "cohort": Literal["event", "offered"], "by_version": bool, "baseline": int | None, "rows": list[ActionMapsRow]})
 """Each action map by media type, or also by version, with a comparison."""
 
 
@@ -104,7 +104,7 @@ class BlockedRow(TypedDict):
     reason: str
 
 
-BlockedOffers = TypedDict("BlockedOffers", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "unknown_media_type": NotRequired[int], "total": BlockedNumbers, "reasons": list[BlockedReason], "rows": list[BlockedRow]})
+BlockedOffers = TypedDict("BlockedOffers", {"from": str | None, "to": str | None, "zone": str, "position": int | str, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "unknown_media_type": NotRequired[int], "total": BlockedNumbers, "reasons": list[BlockedReason], "rows": list[BlockedRow]})
 """Offers that were not made, because an earlier action stood against them, or the vendor blocked them."""
 
 
@@ -197,7 +197,7 @@ class FunnelRow(TypedDict):
     rates: FunnelRates
 
 
-Funnel = TypedDict("Funnel", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "as_of": str, "total": FunnelNumbers, "rows": list[FunnelRow]})
+Funnel = TypedDict("Funnel", {"from": str | None, "to": str | None, "zone": str, "position": int | str, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "as_of": str, "total": FunnelNumbers, "rows": list[FunnelRow]})
 """Of the offers made in a range: how far they came, and where they ended."""
 
 
@@ -336,7 +336,7 @@ class TimesRow(TypedDict):
     engaged: StepTimes
 
 
-OfferTimes = TypedDict("OfferTimes", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "method": Literal["exact"], "total": TimesOfSteps, "rows": list[TimesRow]})
+OfferTimes = TypedDict("OfferTimes", {"from": str | None, "to": str | None, "zone": str, "position": int | str, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "method": Literal["exact"], "total": TimesOfSteps, "rows": list[TimesRow]})
 """Seconds from the offer to each step, of the offers made in a range."""
 
 

@@ -83,7 +83,7 @@ export interface ActionMapsReport {
   /** IANA name of the zone. */
   zone: string;
   /** Log position that the report shows. */
-  position: number;
+  position: number | string;
   /** The media type of the offers; left out where it is every one. */
   media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
   /** Events that wait as dead letters and are missing; left out where it is 0. */
@@ -175,7 +175,7 @@ export interface BlockedOffers {
   /** IANA name of the zone. */
   zone: string;
   /** Log position that the counts show. */
-  position: number;
+  position: number | string;
   /** The media type of the offers; left out where it is every one, known or not. */
   media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
   /** Events that wait as dead letters and are missing; left out where it is 0. */
@@ -335,7 +335,7 @@ export interface Funnel {
   /** IANA name of the zone. */
   zone: string;
   /** Log position that the funnel shows. */
-  position: number;
+  position: number | string;
   /** The media type of the offers; left out where it is every one. */
   media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
   /** Events that wait as dead letters and are missing; left out where it is 0. */
@@ -567,7 +567,7 @@ export interface OfferTimes {
   /** IANA name of the zone. */
   zone: string;
   /** Log position that the times show. */
-  position: number;
+  position: number | string;
   /** The media type of the offers; left out where it is every one. */
   media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
   /** Events that wait as dead letters and are missing; left out where it is 0. */

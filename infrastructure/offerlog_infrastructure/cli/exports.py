@@ -168,7 +168,7 @@ def report(file: _FileOptions, asked: _FullReportOptions, store: StoreOptions) -
     from offerlog_application.reading.performance_report import UNLIMITED  # noqa: PLC0415 - as above
     from offerlog_application.reading.report_table import tabulate_performance  # noqa: PLC0415 - as above
 
-    position = {}
+    position: dict[str, int | str] = {}
     with store.open() as service:
         query = build_query(service)
         if asked.as_of is None:
@@ -200,12 +200,12 @@ def action_maps(file: _FileOptions, asked: ActionMapsOptions, store: StoreOption
             )
         except ReportTooLargeError as error:
             raise usage(str(error)) from None
-    position = {"position": made.position}
+    position = {"position": show_position(made.position)}
     _write_report(place, form, tabulate_action_maps(made), made.short_by, position)
 
 
 def _write_report(
-    place: Path, form: ExportFormat, table: "Table", short_by: int, position: dict[str, int]
+    place: Path, form: ExportFormat, table: "Table", short_by: int, position: Mapping[str, int | str]
 ) -> None:
     """Write the table of a report, and say what was exported."""
     from offerlog_infrastructure.export.formats import gather, open_writer  # noqa: PLC0415 - --help need not wait for it

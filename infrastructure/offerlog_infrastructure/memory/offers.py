@@ -19,12 +19,12 @@ from offerlog_application.ports.offer_reads import (
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
-    StepTimes,
 )
 from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.performance import BlockedKey
 from offerlog_application.projections.slots import counted_slot, slot
 from offerlog_application.projections.suppression import SuppressionKey
+from offerlog_application.reading.step_times import measure_times
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent, OfferRefused
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import LIFECYCLES, Stage, State
@@ -139,6 +139,7 @@ class MemoryOfferReads:
                 if counts[group]
             ],
             sum(number for key, number in of_any_type.items() if key.media_type is None),
+            sessions if is_counted else {},
         )
 
     def _blocked(self, query: ReportQuery) -> Mapping[BlockedKey, int]:
@@ -165,7 +166,7 @@ class MemoryOfferReads:
             return CohortTimes(
                 self._log.last(),
                 {
-                    action_map: {step: _measure(sorted(steps[step])) for step in _STEPS}
+                    action_map: {step: measure_times(sorted(steps[step])) for step in _STEPS}
                     for action_map, steps in measured.items()
                 },
             )
@@ -344,18 +345,3 @@ def _is_blocked_in(query: ReportQuery, event: OfferRefused) -> bool:
 def _is_within(query: ReportQuery, moment: datetime) -> bool:
     at = counted_slot(moment)
     return (query.start is None or slot(query.start) <= at) and (query.end is None or at < slot(query.end))
-
-
-def _measure(seconds: Sequence[float]) -> StepTimes:
-    """Return median and p90 of sorted times, interpolated."""
-    if not seconds:
-        return StepTimes(0, None, None)
-    median, p90 = (_quantile(seconds, share) for share in (0.5, 0.9))
-    return StepTimes(len(seconds), median, p90)
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    place = share * (len(values) - 1)
-    low = int(place)
-    high = min(low + 1, len(values) - 1)
-    return values[low] + (values[high] - values[low]) * (place - low)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final, cast
 from offerlog_application.ports.offer_reads import OfferNumber
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, MetricSet, OfferEnd
-from offerlog_infrastructure.presentation.documents import format_time
+from offerlog_infrastructure.presentation.documents import format_time, show_position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from offerlog_application.ports import offer_reads, recent_visitors
     from offerlog_application.ports.performance_counts import ReportQuery
+    from offerlog_application.ports.positions import LogPosition
     from offerlog_application.reading import analysis, funnel
     from offerlog_domain.identity import ActionMapId
     from offerlog_infrastructure.presentation import answers
@@ -164,13 +165,13 @@ def describe_recent_visitor(
     }
 
 
-def describe_range(query: ReportQuery, position: int, short_by: int) -> ReportRange:
+def describe_range(query: ReportQuery, position: LogPosition, short_by: int) -> ReportRange:
     """Describe the range of a report; `short_by` only where events are missing."""
     described: ReportRange = {
         "from": query.start.astimezone(query.zone).isoformat() if query.start else None,
         "to": query.end.astimezone(query.zone).isoformat() if query.end else None,
         "zone": query.zone.key,
-        "position": position,
+        "position": show_position(position),
     }
     if query.media_type is not None:
         described["media_type"] = str(query.media_type)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Semaphore
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import httpx
 import pytest
@@ -47,6 +47,17 @@ def _history(client: httpx.Client, visitor: int) -> httpx.Response:
     return client.get("/v1/history", params=asked)
 
 
+def _list_all(client: httpx.Client, path: str, **asked: str) -> list[dict[str, Any]]:
+    """All items of a list, page by page."""
+    found: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"next_cursor": None}
+    while not found or page["next_cursor"] is not None:
+        cursor = {"cursor": page["next_cursor"]} if found else {}
+        page = client.get(path, params=asked | cursor).json()
+        found += page["items"]
+    return found
+
+
 def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
     """Positions are texts, an ETag holds while nothing changes, and the rest is a problem of its own."""
     with site.client() as client:
@@ -70,6 +81,13 @@ def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
         assert report.json()["rows"][0]["metrics"]["nWebActionsOffered"] == _VISITORS
         unchanged = client.get(_REPORT, headers={"If-None-Match": report.headers["etag"]})
         assert unchanged.status_code == 304
+        # and analyses
+        for name in ("funnel", "times", "blocked-offers", "action-maps"):
+            found = client.get(f"/v1/reports/{name}")
+            assert (found.status_code, found.json()["position"]) == (200, answer["position"]), name
+            assert client.get(f"/v1/reports/{name}", params={"format": "csv"}).status_code == 200
+        listed = _list_all(client, f"{_REPORT}/visitor-offers", metric="rejected", limit="7")
+        assert {one["customer_id"] for one in listed} == {f"visitor-{n}" for n in range(_VISITORS)}
         # and what does not work yet
         for path in ("/v1/stream", "/v1/refusals", "/v1/visitors", f"{_REPORT}?proof=true"):
             refused = client.get(path)
@@ -97,7 +115,7 @@ def test_a_shard_that_is_down_is_503_for_its_visitors_alone(
         assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
         assert "shard 1 (slices: 8-f)" in refused.json()["detail"]
         assert refused.headers["retry-after"]
-        for answer in (_suppressions(client, down), client.get(_REPORT)):
+        for answer in (_suppressions(client, down), client.get(_REPORT), client.get("/v1/reports/funnel")):
             assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
         partly = [signal("accepted", visitor=n) for n in (up, down)]
         in_part = client.post("/v1/signals", json=partly)

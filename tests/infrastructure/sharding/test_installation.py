@@ -286,7 +286,6 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
         pytest.param(lambda one: one.position(), id="a position"),
         pytest.param(lambda one: one.proof(), id="a proof"),
         pytest.param(lambda one: one.operations.figures(), id="figures"),
-        pytest.param(lambda one: one.analysis.funnel(ReportQuery("default")), id="a funnel"),
         pytest.param(lambda one: one.analysis.recent_visitors(), id="recent visitors"),
         pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
         pytest.param(lambda one: one.master_keys.list(), id="the keyring"),

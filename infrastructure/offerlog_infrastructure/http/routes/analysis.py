@@ -65,6 +65,7 @@ from offerlog_infrastructure.presentation.analysis_documents import (
     describe_offer_of_visitor,
     describe_offer_times,
 )
+from offerlog_infrastructure.presentation.documents import show_position
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(check_url)])
 
@@ -265,7 +266,7 @@ async def offers_behind(
         return encode_escaped(
             {
                 "count": page.count,
-                "position": page.position,
+                "position": show_position(page.position),
                 "items": [describe_listed_offer(one) for one in page.offers],
                 "next_cursor": None if page.behind is None else _encode_place(page.behind),
             }

@@ -1,7 +1,7 @@
 """The counts of blocked offers: all of them by number, and the remembered ones by visitor and session."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -95,14 +95,16 @@ class BlockedOfferReads:
             "end": (1 << 31) - 1 if query.end is None else slot(query.end),
         }
 
-    def counts(self, most: int, most_sessions: int) -> Sequence[BlockedCount]:
+    def counts(
+        self, most: int, most_sessions: int
+    ) -> tuple[Sequence[BlockedCount], Mapping[_Group, Collection[UUID]]]:
         """Count by map and reason, by reason, and in all; at most `most` groups and one more.
 
-        Sessions are counted up to a number of remembered offers.
+        Sessions are counted up to a number of remembered offers; returns them, too.
         """
         counted = [row for row in self._select(_SELECT_COUNTS, most=most + 1) if row["blocked"]]
         if not counted:
-            return []
+            return [], {}
         remembered: dict[_Group, DictRow] = {
             (row["action_map_id"], row["reason"]): row for row in self._select(_SELECT_REMEMBERED)
         }
@@ -114,7 +116,7 @@ class BlockedOfferReads:
             known = remembered.get(group, _NONE)
             opened = len(sessions.get(group, ())) if total <= most_sessions else None
             found.append(BlockedCount(*group, row["blocked"], known["remembered"], known["visitors"], opened))
-        return found
+        return found, sessions
 
     def of_unknown_type(self) -> int:
         """Count those whose media type is not known, whatever media type the query has."""

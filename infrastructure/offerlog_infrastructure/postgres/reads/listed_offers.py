@@ -1,31 +1,19 @@
-"""The offers behind a number of the performance report, page by page.
+"""Offers behind a number of the performance report, read in their order by the index on them."""
 
-Actions are read in the order of their offers, by the index on them. A list by event looks first at those that
-were offered shortly before and in the range. Only if the number is not reached there, it looks at all others:
-a wrong clock may have put any time between an offer and its end.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 from psycopg.rows import DictRow
 
-from offerlog_application.ports.offer_reads import ListedOffer, ListPlace, OfferNumber
-from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.offer_parts import AskedNumber, OfferPlace
+from offerlog_application.ports.offer_reads import ListedOffer, ListPlace
+from offerlog_application.reading.offer_lists import OfferSpan, parts_of_list
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import ACCEPTED_IS_FINAL, Cohort, CountBy, OfferEnd
 from offerlog_infrastructure.postgres.log.visitors import VisitorKeys
 from offerlog_infrastructure.postgres.reads.read_transaction import limit_statements
-
-_ACTIONS_AT_ONCE: Final = (2_000, 20_000, 20_000, 20_000, 20_000)
-"""Actions that each statement of a page looks at: the first one mostly fills the page."""
-
-_BEFORE: Final = timedelta(days=1)
-"""The time before a range in which the offers of its events are looked for first."""
 
 _TIMES: Final[dict[State, LiteralString]] = {
     State.OFFERED: "offered_at",
@@ -90,89 +78,31 @@ _IS_FIRST: LiteralString = """
 
 Most are the first one of all. The `OR` has the server look up the others row by row, by the primary key."""
 
-_Part = tuple[datetime | None, datetime | None]
-"""The first and the last time of offers in a part of a list; None where it has no bound."""
 
-
-@dataclass(frozen=True, slots=True)
-class AskedNumber:
-    """A number of the performance report or of the funnel, by action map.
-
-    Attributes:
-        query: The range and the cohort.
-        number: The number.
-        touched_after: An open action that was heard of later than this is not lapsed.
-        counts: The number of each action map.
-    """
-
-    query: ReportQuery
-    number: OfferNumber
-    touched_after: datetime
-    counts: Mapping[ActionMapId, int]
-
-
-def select_offers_behind(
-    cursor: Cursor[DictRow], keys: VisitorKeys, asked: AskedNumber, behind: ListPlace, limit: int
-) -> tuple[Sequence[ListedOffer], ListPlace | None]:
-    """Select a page of the offers behind a number, and the place where the next page begins, if any.
+def select_some(
+    cursor: Cursor[DictRow], keys: VisitorKeys, asked: AskedNumber, place: ListPlace, bounds: tuple[int, int]
+) -> tuple[Sequence[tuple[OfferPlace, ListedOffer | None]], OfferPlace | None]:
+    """Select offers of one part of a map's list, and the last place looked at; None if there are no more.
 
     Args:
         cursor: Of a transaction that sees one state.
         keys: Open the names of visitors.
         asked: The number.
-        behind: The place where the page begins.
-        limit: Most offers of the page.
+        place: The place where the offers begin.
+        bounds: The most offers to select, and the most actions to look at.
     """
-    maps = sorted(one for one, count in asked.counts.items() if count and one >= behind.action_map_id)
-    if not maps:
-        return [], None
-    place: ListPlace | None = behind if behind.action_map_id == maps[0] else ListPlace(maps[0])
-    found: list[ListedOffer] = []
-    for most in _ACTIONS_AT_ONCE:
-        assert place is not None  # noqa: S101 - the loop ends with the last map
-        offers, place = _select_some(cursor, keys, asked, place, (limit - len(found), most))
-        found += offers
-        if place is None:  # this map's offers are complete
-            del maps[0]
-            if not maps:
-                return found, None
-            place = ListPlace(maps[0])
-        if len(found) >= limit:
-            break
-    return found, place
-
-
-def _select_some(
-    cursor: Cursor[DictRow], keys: VisitorKeys, asked: AskedNumber, place: ListPlace, bounds: tuple[int, int]
-) -> tuple[Sequence[ListedOffer], ListPlace | None]:
-    """Select offers of one action map by one statement; the place behind the last of them is None.
-
-    `bounds` are the most offers to select, and the most actions to look at.
-    """
-    parts, count, action_map = (
-        _parts(asked),
-        asked.counts[ActionMapId(place.action_map_id)],
-        place.action_map_id,
-    )
-    wanted, most = bounds
-    if place.part >= len(parts) or place.found >= count:
-        return [], None
+    parts, (wanted, most) = parts_of_list(asked.query, asked.number), bounds
     limit_statements(cursor)
     where = _parameters(asked, parts[place.part], place) | {"limit": wanted, "most": most}
     rows = cursor.execute(_build(asked), where).fetchall()
     matching = [row for row in rows if row["originator_id"] is not None]
-    offers = [_open(keys, action_map, row) for row in matching if row["names"] is not None]
-    seen = place.found + len(matching)
+    found = [(_place(row), _open(keys, place.action_map_id, row)) for row in matching]
     if len(matching) == wanted:
-        last = matching[-1]
-        at = last["offered_at"], last["originator_id"], last["number"]
-    elif rows and rows[0]["actions"] == most:
+        return found, found[-1][0]
+    if rows and rows[0]["actions"] == most:
         last = rows[0]
-        at = last["last_offered_at"], last["last_stream"], last["last_number"]
-    else:
-        is_over = place.part + 1 >= len(parts) or seen >= count
-        return offers, None if is_over else ListPlace(action_map, place.part + 1, found=seen)
-    return offers, ListPlace(action_map, place.part, *at, seen) if seen < count else None
+        return found, OfferPlace(last["last_offered_at"], last["last_stream"], last["last_number"])
+    return found, None
 
 
 def _build(asked: AskedNumber) -> LiteralString:
@@ -200,21 +130,7 @@ def _build(asked: AskedNumber) -> LiteralString:
     )
 
 
-def _parts(asked: AskedNumber) -> Sequence[_Part]:
-    """Return the parts of a list: the offers near the range, then those before, then those behind it."""
-    start, end = asked.query.start, asked.query.end
-    if asked.query.cohort is Cohort.OFFERED or asked.number.state is State.OFFERED:
-        return [(start, end)]
-    low = None if start is None else start - _BEFORE
-    parts: list[_Part] = [(low, end)]
-    if low is not None:
-        parts.append((None, low))
-    if end is not None:
-        parts.append((end, None))
-    return parts
-
-
-def _parameters(asked: AskedNumber, part: _Part, place: ListPlace) -> dict[str, Any]:
+def _parameters(asked: AskedNumber, part: OfferSpan, place: ListPlace) -> dict[str, Any]:
     (low, high), query = part, asked.query
     return {
         "organization": query.organization,
@@ -233,7 +149,14 @@ def _parameters(asked: AskedNumber, part: _Part, place: ListPlace) -> dict[str, 
     }
 
 
-def _open(keys: VisitorKeys, action_map: str, row: DictRow) -> ListedOffer:
+def _place(row: DictRow) -> OfferPlace:
+    return OfferPlace(row["offered_at"], row["originator_id"], row["number"])
+
+
+def _open(keys: VisitorKeys, action_map: str, row: DictRow) -> ListedOffer | None:
+    """Return an offer; None if the visitor was erased."""
+    if row["names"] is None:
+        return None
     visitor = keys.open_names(row["token"], row["kek"], bytes(row["wrapped_key"]), bytes(row["names"]))
     return ListedOffer(
         visitor.id,

@@ -1,16 +1,11 @@
 """Single offers and their ends, for analysts."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 from uuid import UUID
 
-from psycopg import Cursor
-from psycopg.rows import DictRow
-
+from offerlog_application.ports.offer_parts import AskedNumber, OfferRows
 from offerlog_application.ports.offer_reads import (
     BlockedCounts,
     CohortCounts,
@@ -24,56 +19,40 @@ from offerlog_application.ports.offer_reads import (
     StepTimes,
 )
 from offerlog_application.ports.performance_counts import ReportQuery
-from offerlog_application.projections.slots import slot
+from offerlog_application.reading.offer_lists import list_offers, parts_of_list
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import Stage, State
-from offerlog_domain.metrics import ACCEPTED_IS_FINAL, CountBy, offer_ends
+from offerlog_domain.metrics import CountBy
 from offerlog_domain.stream_ids import stream_bounds
 from offerlog_infrastructure.postgres.action_map_policies import JOIN_POLICY, SUPPRESSED_UNTIL
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.blocked_offers import BlockedOfferReads
-from offerlog_infrastructure.postgres.reads.listed_offers import AskedNumber, select_offers_behind
+from offerlog_infrastructure.postgres.reads.listed_offers import select_some
 from offerlog_infrastructure.postgres.reads.map_counts import select_map_counts, select_media_types
-from offerlog_infrastructure.postgres.reads.performance import decode_name, select_counts, select_slots
+from offerlog_infrastructure.postgres.reads.offer_snapshots import offer_parameters, offer_snapshot
+from offerlog_infrastructure.postgres.reads.performance import decode_name
 from offerlog_infrastructure.postgres.reads.read_transaction import (
-    ONE_SNAPSHOT,
-    limit_statements,
     read_transaction,
 )
 
-_SELECT_POSITION: LiteralString = """
-    SELECT min(notification_id) AS position FROM offerlog_tracking
-    WHERE application_name IN ('current_state', 'performance')
-"""
-_SELECT_FORMS: LiteralString = """
-    SELECT action_map_id::text, sum(rejections)::bigint AS rejections FROM form_rejections
-    WHERE organization = %(organization)s AND action_map_id = ANY (%(maps)s::uuid[])
-      AND slot >= %(first)s AND slot < %(end)s
-      AND (%(media_type)s::text IS NULL OR media_type = %(media_type)s)
-    GROUP BY 1
-"""
-# Few rows at any time: those of which something was heard within the time of a lapse.
-_SELECT_STILL_OPEN: LiteralString = """
-    SELECT a.action_map_id::text, count(*) AS actions
-    FROM current_offers o JOIN current_actions a ON a.originator_id = o.originator_id AND a.number = o.actions
-    WHERE o.organization = %(organization)s AND o.touched_at > %(touched_after)s
-      AND (%(start)s::timestamptz IS NULL OR a.offered_at >= %(start)s)
-      AND (%(until)s::timestamptz IS NULL OR a.offered_at < %(until)s)
-      AND a.action_map_id = ANY (%(maps)s::uuid[])
-      AND (%(media_type)s::text IS NULL OR a.media_type = %(media_type)s)
-    GROUP BY 1
-"""
 _OFFERED_WITHIN: LiteralString = """
     organization = %(organization)s AND action_map_id = ANY (%(maps)s::uuid[])
       AND (%(start)s::timestamptz IS NULL OR offered_at >= %(start)s)
       AND (%(until)s::timestamptz IS NULL OR offered_at < %(until)s)
       AND (%(media_type)s::text IS NULL OR media_type = %(media_type)s)
 """
-_SELECT_TOO_MANY: LiteralString = f"""
+SELECT_TOO_MANY: LiteralString = f"""
     SELECT count(*) > %(most)s AS too_many FROM (
         SELECT FROM current_actions WHERE accepted_at IS NOT NULL AND {_OFFERED_WITHIN} LIMIT %(most)s + 1
     ) AS accepted
+"""
+STEPS_OF_ACTIONS: LiteralString = f"""
+    SELECT action_map_id,
+        extract(epoch FROM accepted_at - offered_at)::float8 AS accepted,
+        extract(epoch FROM started_at - offered_at)::float8 AS started,
+        CASE state WHEN 'engaged' THEN extract(epoch FROM since - offered_at)::float8 END AS engaged
+    FROM current_actions WHERE accepted_at IS NOT NULL AND {_OFFERED_WITHIN}
 """
 _SELECT_TIMES: LiteralString = f"""
     SELECT action_map_id::text,
@@ -81,16 +60,10 @@ _SELECT_TIMES: LiteralString = f"""
         percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY accepted) AS accepted_times,
         percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY started) AS started_times,
         percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY engaged) AS engaged_times
-    FROM (
-        SELECT action_map_id,
-            extract(epoch FROM accepted_at - offered_at)::float8 AS accepted,
-            extract(epoch FROM started_at - offered_at)::float8 AS started,
-            CASE state WHEN 'engaged' THEN extract(epoch FROM since - offered_at)::float8 END AS engaged
-        FROM current_actions WHERE accepted_at IS NOT NULL AND {_OFFERED_WITHIN}
-    ) AS steps
+    FROM ({STEPS_OF_ACTIONS}) AS steps
     GROUP BY GROUPING SETS ((action_map_id), ())
 """
-_STEPS: Final = (State.ACCEPTED, State.STARTED, State.ENGAGED)
+STEPS: Final = (State.ACCEPTED, State.STARTED, State.ENGAGED)
 
 _SELECT_TOKEN: LiteralString = "SELECT token FROM visitors WHERE digest = %s"  # noqa: S105 - no password
 _SELECT_IS_KNOWN: LiteralString = """
@@ -125,34 +98,27 @@ class PostgresOfferReads:
 
     def cohort(self, query: ReportQuery, touched_after: datetime, most: int | None) -> CohortCounts:
         """Count the actions that were offered in a range; at most `most` maps and one more."""
-        with self._snapshot() as (cursor, position):
-            first, end = _slots(cursor, query)
-            counted = select_counts(cursor, query, first, end, [(first, 0)], most=most) if first < end else {}
-            states = {action_map: counts.states for (action_map, _), counts in counted.items()}
-            media_types = {action_map: counts.media_types for (action_map, _), counts in counted.items()}
+        with offer_snapshot(self._datastore) as snapshot:
+            counted = snapshot.count(query, most)
+            states = {action_map: counts.states for action_map, counts in counted.items()}
+            media_types = {action_map: counts.media_types for action_map, counts in counted.items()}
             if not states or (most is not None and len(states) > most):
-                return CohortCounts(position, states, media_types, {}, {}, {})
-            parameters = _parameters(query, list(states)) | {
-                "first": first,
-                "end": end,
-                "touched_after": touched_after,
-            }
-            forms = _select(cursor, _SELECT_FORMS, parameters)
-            still_open = _select(cursor, _SELECT_STILL_OPEN, parameters)
-            taken = _select_taken(cursor, query, first, end)
-        return CohortCounts(
-            position,
-            states,
-            media_types,
-            {row["action_map_id"]: row["rejections"] for row in forms},
-            {row["action_map_id"]: row["actions"] for row in still_open},
-            taken,
-        )
+                return CohortCounts(snapshot.position, states, media_types, {}, {}, {})
+            maps = list(states)
+            return CohortCounts(
+                snapshot.position,
+                states,
+                media_types,
+                snapshot.count_forms(query, maps),
+                snapshot.count_still_open(query, maps, touched_after),
+                snapshot.count_taken(query),
+            )
 
     def map_counts(self, query: ReportQuery, most: int, *, by_version: bool) -> MapCounts:
         """Count the actions or visitors of a range, by map and media type, or also by version."""
-        with self._snapshot() as (cursor, position):
-            first, end = _slots(cursor, query)
+        with offer_snapshot(self._datastore) as snapshot:
+            cursor, position = snapshot.cursor, snapshot.position
+            first, end = snapshot.find_slots(query)
             counts: Mapping[MapVersion, Mapping[State, int]] = {}
             if first < end:
                 counts = select_map_counts(cursor, query, first, end, most, by_version=by_version)
@@ -166,24 +132,23 @@ class PostgresOfferReads:
     @again_if_replaced
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of remembered offers."""
-        with self._snapshot() as (cursor, position):
-            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys, self._files)
-            return BlockedCounts(position, reads.counts(most, most_sessions), reads.of_unknown_type())
+        with offer_snapshot(self._datastore) as snapshot:
+            reads = BlockedOfferReads(snapshot.cursor, query, self._mapper, self._keys, self._files)
+            counts, sessions = reads.counts(most, most_sessions)
+            return BlockedCounts(snapshot.position, counts, reads.of_unknown_type(), sessions)
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""
-        with self._snapshot() as (cursor, position):
-            first, end = _slots(cursor, query)
-            counted = select_counts(cursor, query, first, end, [(first, 0)], most=None) if first < end else {}
-            parameters = _parameters(query, [action_map for action_map, _ in counted]) | {"most": most}
-            if _select(cursor, _SELECT_TOO_MANY, parameters)[0]["too_many"]:
+        with offer_snapshot(self._datastore) as snapshot:
+            parameters = offer_parameters(query, list(snapshot.count(query)))
+            if snapshot.select(SELECT_TOO_MANY, parameters | {"most": most})[0]["too_many"]:
                 return None
-            rows = _select(cursor, _SELECT_TIMES, parameters)
+            rows = snapshot.select(_SELECT_TIMES, parameters)
         return CohortTimes(
-            position,
+            snapshot.position,
             {
                 row["action_map_id"]: {
-                    step: StepTimes(row[step], *(row[f"{step}_times"] or (None, None))) for step in _STEPS
+                    step: StepTimes(row[step], *(row[f"{step}_times"] or (None, None))) for step in STEPS
                 }
                 for row in rows
             },
@@ -193,33 +158,16 @@ class PostgresOfferReads:
         self, query: ReportQuery, number: OfferNumber, touched_after: datetime, behind: ListPlace, limit: int
     ) -> OfferPage:
         """Return a page of the offers behind a number, by action map."""
-        with self._snapshot() as (cursor, position):
-            first, end = _slots(cursor, query)
-            counted = select_counts(cursor, query, first, end, [(first, 0)], most=None) if first < end else {}
-            states = {action_map: counts.states for (action_map, _), counts in counted.items()}
-            more = {"first": first, "end": end, "touched_after": touched_after}
-            parameters = _parameters(query, list(states)) | more
-            counts = {one: found.get(number.state, 0) for one, found in states.items()}
-            if number.stage is not None:
-                forms = {
-                    row["action_map_id"]: row["rejections"]
-                    for row in _select(cursor, _SELECT_FORMS, parameters)
-                }
-                for one, count in counts.items():
-                    at_form = forms.get(one, 0)
-                    counts[one] = at_form if number.stage is Stage.FORM else count - at_form
-            elif number.end is not None:
-                lasting = {
-                    row["action_map_id"]: row["actions"]
-                    for row in _select(cursor, _SELECT_STILL_OPEN, parameters)
-                }
-                taken = _select_taken(cursor, query, first, end)
-                for one, found in states.items():
-                    ends = offer_ends(found, 0, lasting.get(one, 0), taken.get(one, 0))
-                    counts[one] = ends[number.end]
-            asked = AskedNumber(query, number, touched_after, counts)
-            offers, place = select_offers_behind(cursor, self._keys, asked, behind, limit)
-        return OfferPage(position, sum(counts.values()), offers, place)
+        with offer_snapshot(self._datastore) as snapshot:
+            asked = AskedNumber(query, number, touched_after)
+            counts = snapshot.count_behind(asked)
+
+            def select(place: ListPlace, limit: int, most: int) -> OfferRows:
+                rows, looked_to = select_some(snapshot.cursor, self._keys, asked, place, (limit, most))
+                return OfferRows(snapshot.position, counts[ActionMapId(place.action_map_id)], rows, looked_to)
+
+            offers, place = list_offers(counts, len(parts_of_list(query, number)), behind, limit, select)
+        return OfferPage(snapshot.position, sum(counts.values()), offers, place)
 
     def offers_of_visitor(
         self,
@@ -235,13 +183,13 @@ class PostgresOfferReads:
         Suppressions are those at the time `now`.
         """
         del organization  # the digest is keyed by it
-        with self._snapshot() as (cursor, _):
-            visitor = cursor.execute(_SELECT_TOKEN, (visitor_digest,)).fetchone()
+        with offer_snapshot(self._datastore) as snapshot:
+            visitor = snapshot.cursor.execute(_SELECT_TOKEN, (visitor_digest,)).fetchone()
             if visitor is None:
                 return []
             low, high = stream_bounds(visitor["token"])
             parameters = {"low": low, "high": high, "behind": behind, "limit": limit, "now": now}
-            rows = _select(cursor, _SELECT_OFFERS_OF_VISITOR, parameters)
+            rows = snapshot.select(_SELECT_OFFERS_OF_VISITOR, parameters)
         return [
             OfferOfVisitor(
                 row["action_map_id"],
@@ -262,52 +210,3 @@ class PostgresOfferReads:
         with read_transaction(self._datastore) as cursor:
             row = cursor.execute(_SELECT_IS_KNOWN, parameters).fetchone()
             return row is not None and bool(row["known"])
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[tuple[Cursor[DictRow], int]]:
-        """Open a transaction that sees one state of the projections; yields their position, too."""
-        with read_transaction(self._datastore) as cursor:
-            cursor.execute(ONE_SNAPSHOT)
-            row = cursor.execute(_SELECT_POSITION).fetchone()
-            assert row is not None  # noqa: S101 - an aggregate has one row
-            limit_statements(cursor)
-            yield cursor, int(row["position"] or 0)
-
-
-def _select_taken(
-    cursor: Cursor[DictRow], query: ReportQuery, first: int, end: int
-) -> Mapping[ActionMapId, int]:
-    """Select the number of acceptances after which nothing follows, by action map."""
-    found: Counter[ActionMapId] = Counter()
-    for media_type in ACCEPTED_IS_FINAL:
-        if query.media_type in {None, media_type}:
-            asked = replace(query, media_type=media_type)
-            counted = select_counts(cursor, asked, first, end, [(first, 0)], most=None)
-            for (action_map, _), counts in counted.items():
-                found[action_map] += counts.states.get(State.ACCEPTED, 0)
-    return found
-
-
-def _slots(cursor: Cursor[DictRow], query: ReportQuery) -> tuple[int, int]:
-    """Select the slots of a query's range in which anything may have been counted."""
-    first, end = select_slots(cursor, query)
-    first = first if query.start is None else max(first, slot(query.start))
-    return first, end if query.end is None else min(end, slot(query.end))
-
-
-def _parameters(query: ReportQuery, maps: Sequence[str] | None) -> dict[str, Any]:
-    return {
-        "organization": query.organization,
-        "maps": maps,
-        "start": query.start,
-        "until": query.end,
-        "media_type": query.media_type,
-    }
-
-
-def _select(
-    cursor: Cursor[DictRow], statement: LiteralString, parameters: Mapping[str, Any]
-) -> list[DictRow]:
-    """Run a statement of a read with the time that is left."""
-    limit_statements(cursor)
-    return cursor.execute(statement, parameters).fetchall()

@@ -7,6 +7,7 @@ from offerlog_infrastructure.presentation.json_types import (
     Count,
     MediaTypeName,
     Name,
+    Position,
     Rate,
     StageName,
     StateName,
@@ -21,7 +22,7 @@ ReportRange = TypedDict(
         "from": WallTime | None,
         "to": WallTime | None,
         "zone": str,
-        "position": Count,
+        "position": Position,
         "media_type": NotRequired[MediaTypeName],
         "short_by": NotRequired[Count],
     },
@@ -297,7 +298,7 @@ class OffersBehind(TypedDict):
     """
 
     count: Count
-    position: Count
+    position: Position
     items: list[ListedOffer]
     next_cursor: str | None
 

@@ -1,0 +1,181 @@
+"""Analyses over several servers: they answer as a single store with the same signals does."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any, Final
+
+import pytest
+
+from offerlog import Cohort, CountBy, MetricSet, Offerlog, ReportQuery, ShardUnavailableError, Stage, State
+from offerlog.testing import SettableClock
+from offerlog_application.ports.offer_reads import ListedOffer, ListPlace, OfferNumber
+from offerlog_application.ports.positions import split_position
+from offerlog_application.reading.performance_report import ReportTooLargeError
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_domain.metrics import OfferEnd
+from offerlog_infrastructure.composition import open_offerlog
+from support.installations import Stores, make_stores, move_slice, shard_of
+from support.journeys import DAY, an_id, blocked_event, journeys, signal
+
+_VISITORS: Final = 70
+_MAP: Final = an_id("map", 0)
+_QUERIES: Final = [
+    ReportQuery("default", view=MetricSet.FULL),
+    ReportQuery("default", DAY + timedelta(minutes=15), DAY + timedelta(hours=1)),
+    ReportQuery("default", media_type="contentOffer"),
+    ReportQuery("default", action_maps=(_MAP,)),
+    ReportQuery("default", DAY + timedelta(days=9)),
+]
+_NUMBERS: Final = [
+    *((OfferNumber(state), Cohort.EVENT) for state in (State.OFFERED, State.REJECTED)),
+    (OfferNumber(State.ACCEPTED), Cohort.OFFERED),
+    (OfferNumber(State.REJECTED, Stage.FORM), Cohort.OFFERED),
+    *((OfferNumber(State.OFFERED, None, end), Cohort.OFFERED) for end in (OfferEnd.OPEN, OfferEnd.LAPSED)),
+]
+
+
+def _lines() -> Sequence[bytes]:
+    """Journeys, content offers, versions, refused offers of shared sessions, and blocked ones."""
+    signals: list[dict[str, Any]] = []
+    for n in range(_VISITORS):
+        at = (DAY + timedelta(minutes=n)).isoformat()
+        content: dict[str, Any] = {"actionMediaType": "contentOffer", "actionMapId": an_id("content")}
+        own: dict[str, Any] = {"visitor": n, "action": 7, "createdDate": at, "actionMapVersion": n % 3}
+        signals += [signal("offered", **own, **content), signal("accepted", **own, **content)]
+        session = an_id("shared", n % 4)
+        again: dict[str, Any] = {"visitor": n, "action": 8, "sessionId": session, "createdDate": at}
+        signals.append(signal("offered", **again, actionMapId=an_id("map", n % 3)))
+    # no shard but the one of visitor 0 has blocked offers of this map, and it has no action of it
+    owner = an_id("elsewhere")
+    signals += [
+        blocked_event(0, 0, owner, "frequencyCap"),
+        *(blocked_event(n, n, _MAP, "frequencyCap") for n in range(1, 9)),
+    ]
+    return [*journeys(_VISITORS), *(json.dumps(one).encode() for one in signals)]
+
+
+@pytest.fixture(scope="module")
+def stores(make_module_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 5, and shards with 6 to a and b to f; the first is behind a proxy."""
+    with make_stores(make_module_dsn, "6-a", "b-f") as stores:
+        yield stores
+
+
+@pytest.fixture(scope="module")
+def services(
+    stores: Stores, make_module_dsn: Callable[[], str]
+) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
+    """The service over all of them, and one over a single store, with the same signals."""
+    clock = SettableClock(DAY + timedelta(hours=2))
+    with (
+        stores.open(clock=clock) as sharded,
+        open_offerlog(database_url=make_module_dsn(), clock=clock, keep_deadlines=False) as single,
+    ):
+        elsewhere = [n for n in range(_VISITORS) if shard_of(sharded, n) != shard_of(sharded, 0)]
+        here = [
+            json.dumps(signal("offered", visitor=n, action=9, actionMapId=an_id("elsewhere"))).encode()
+            for n in elsewhere
+        ]
+        for one in (sharded, single):
+            one.record([*_lines(), *here])
+            one.erase(customer_id="visitor-14")
+            one.catch_up()
+        yield sharded, single
+
+
+def _list(
+    service: Offerlog, query: ReportQuery, number: OfferNumber, between: Sequence[Callable[[], object]] = ()
+) -> list[ListedOffer]:
+    """List all offers behind a number, and do something behind each of the first pages."""
+    found: list[ListedOffer] = []
+    place, to_do = ListPlace(), [*between]
+    while True:
+        page = service.analysis.offers_behind(query, number, behind=place, limit=29)
+        assert len(page.offers) <= 29
+        found += page.offers
+        if page.behind is None:
+            assert not to_do
+            return sorted(found)
+        place = page.behind
+        if to_do:
+            to_do.pop()()
+
+
+def _compare(sharded: Offerlog, single: Offerlog) -> None:
+    both = sharded.analysis, single.analysis
+    for query in _QUERIES:
+        funnels = [replace(one.funnel(query), position=0) for one in both]
+        assert funnels[0] == funnels[1]
+        blocked = [replace(one.blocked_offers(query), position=0) for one in both]
+        assert blocked[0] == blocked[1]
+        times = [replace(one.times(query), position=0) for one in both]
+        assert times[0] == times[1]
+        for cohort, count_by in ((Cohort.OFFERED, CountBy.ACTIONS), (Cohort.EVENT, CountBy.VISITORS)):
+            asked = replace(query, cohort=cohort, count_by=count_by)
+            for by_version in (True, False):
+                reports = [
+                    replace(one.action_maps_report(asked, by_version=by_version), position=0) for one in both
+                ]
+                assert reports[0] == reports[1]
+    for query, (number, cohort) in product(_QUERIES[:2], _NUMBERS):
+        asked = replace(query, cohort=cohort)
+        assert _list(sharded, asked, number) == _list(single, asked, number)
+
+
+def test_all_answers_are_those_of_one_store_also_after_a_move(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list goes on where it was, and pages may look at a few actions of each server at once."""
+    sharded, single = services
+    _compare(sharded, single)
+    found = single.analysis.blocked_offers(_QUERIES[0])
+    assert found.total.sessions is not None
+    assert 0 < found.total.sessions < found.total.visitors  # they are shared among servers
+    assert len(split_position(sharded.analysis.funnel(_QUERIES[0]).position)) == 3
+    # when
+    offered = _QUERIES[0], OfferNumber(State.OFFERED)
+    moves = [lambda: move_slice(stores, 2, 1), lambda: move_slice(stores, 8, 2)]
+    # then
+    assert _list(sharded, *offered, moves) == _list(single, *offered)
+    monkeypatch.setattr("offerlog_application.reading.offer_lists._ACTIONS_AT_ONCE", (9, 13, 13))
+    _compare(sharded, single)
+
+
+def test_what_is_too_large_is_too_large_for_all_servers_together(
+    services: tuple[ShardedOfferlog, Offerlog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although no server has too much alone; sessions are not counted then."""
+    sharded, single = services
+    accepted = single.analysis.times(_QUERIES[0]).total[State.ACCEPTED].actions
+    remembered = single.analysis.blocked_offers(_QUERIES[0]).total.remembered
+    monkeypatch.setattr("offerlog_application.reading.analysis.MAX_ACTIONS_MEASURED", accepted - 1)
+    monkeypatch.setattr("offerlog_application.reading.analysis.MAX_SESSIONS_READ", remembered - 1)
+    for one in (sharded, single):
+        with pytest.raises(ReportTooLargeError):
+            one.analysis.times(_QUERIES[0])
+        assert one.analysis.blocked_offers(_QUERIES[0]).total.sessions is None
+
+
+def test_a_server_that_is_down_is_named(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no analysis leaves its visitors out."""
+    sharded, _ = services
+    monkeypatch.setattr("offerlog_application.recording.store_watch.ATTEMPTS", 1)
+    asked: list[Callable[[], object]] = [
+        lambda: sharded.analysis.funnel(_QUERIES[0]),
+        lambda: sharded.analysis.blocked_offers(_QUERIES[0]),
+        lambda: sharded.analysis.times(_QUERIES[0]),
+        lambda: sharded.analysis.action_maps_report(_QUERIES[0]),
+        lambda: sharded.analysis.offers_behind(_QUERIES[0], OfferNumber(State.OFFERED)),
+    ]
+    stores.proxy.go_away()
+    try:
+        for ask in asked:
+            with pytest.raises(ShardUnavailableError, match="shard 1 "):
+                ask()
+    finally:
+        stores.proxy.come_back()
