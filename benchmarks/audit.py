@@ -32,7 +32,7 @@ _COPY_EVENTS = """
 """
 _SUFFIXES = "SELECT DISTINCT right(originator_id::text, 6) FROM first_day"
 """The digits that `_COPY_EVENTS` replaces. A stream that has the number of a copy would meet it."""
-_SELECT_UNSEALED = """
+SELECT_UNSEALED = """
     SELECT FROM tree_progress WHERE position < (SELECT max(notification_id) FROM offerlog_events)
 """
 _TREE_BYTES = "SELECT pg_total_relation_size('tree_tiles')::float8 / (SELECT size FROM tree_progress)"
@@ -74,7 +74,7 @@ def seal_all(dsn: str) -> float:
     ) as connection:
         row = connection.execute("SELECT max(notification_id) AS last FROM offerlog_events").fetchone()
         assert row is not None
-        while connection.execute(_SELECT_UNSEALED).fetchone() is not None:
+        while connection.execute(SELECT_UNSEALED).fetchone() is not None:
             sealer.seal(connection, row["last"])
     return time.perf_counter() - began
 

@@ -25,6 +25,7 @@ BENCHES = (
     "workers",
     "record_processes",
     "shards",
+    "capacity",
     "export",
     "erase",
 )

@@ -27,7 +27,7 @@ class Elsewhere:
         answered: Seconds until each answer, of requests without any visitor of that server.
         unanswered: Number of such requests that were not answered, by reason of the server or a service.
         of_hurt: The longest time that a request with visitors of that server alone waited for an answer.
-        forgotten: Where a server was away for long, and nobody else was answered.
+        forgotten: Where a server was away for long, and of all others who asked nobody was answered.
     """
 
     who: str
@@ -68,7 +68,7 @@ def look_elsewhere(
             continue
         found.times, found.seconds = found.times + 1, found.seconds + until - since
         meanwhile = attempts[bisect_left(sent, since) : bisect_right(sent, until)]
-        before = len(found.answered)
+        before, left_before = len(found.answered), found.unanswered
         for attempt in meanwhile:
             if _was_stopped(attempt, stops):
                 continue
@@ -78,7 +78,8 @@ def look_elsewhere(
             elif shards == {number} and attempt.fate == ANSWERED and attempt.ended is not None:
                 found.of_hurt.append(attempt.ended - attempt.sent)
         seconds = min(until, _end_of_sending(entries, since)) - since
-        if number != HOME and seconds > _LONG_SECONDS and len(found.answered) == before:
+        asked = found.unanswered > left_before  # a client repeats a batch with visitors of that server
+        if number != HOME and seconds > _LONG_SECONDS and asked and len(found.answered) == before:
             what = f"nobody else was answered in the {seconds:.1f} s in which shard {number} was away"
             found.forgotten.append(Violation("elsewhere", "other", what))
     return found

@@ -101,12 +101,13 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         system.fleet.await_up(UP_SECONDS)
         system.fleet.keep()
 
-    def clients(self, part: int, seconds: float) -> list[Client]:
+    def clients(self, part: int, seconds: float, owners: Mapping[int, int]) -> list[Client]:
         """Make the clients: of each service some for all visitors, and one for those of each server.
 
         Args:
             part: The part of the run, from 0.
             seconds: How long they send.
+            owners: The server that has each slice, also while slices move.
         """
         seed = self._options.seed
         soaking = Soaking(
@@ -125,7 +126,7 @@ class ShardsSoak(SoakParts[ShardedSystem]):
                 (f"{name}-{n}", {}) for n in range(self._options.clients)
             ]
             some += [
-                (f"{name}-shard-{number}", {"accepts": _lies_on(number, places)})
+                (f"{name}-shard-{number}", {"accepts": _lies_on(number, places, owners)})
                 for number in range(len(SLICES))
             ]
             for client, more in some:
@@ -141,7 +142,8 @@ class ShardsSoak(SoakParts[ShardedSystem]):
     def send(self, part: int, seconds: float, faults: Sequence[Fault], mover: Mover | None) -> None:
         """Let clients send, faults come and slices move for so long; all have ended when it returns."""
         system = self.system
-        clients = self.clients(part, seconds)
+        owners = self.places().directory if mover is None else mover.owners
+        clients = self.clients(part, seconds, owners)
         system.history.write(SENDING, until=time.monotonic() + seconds)
         for client in clients:
             client.start()
@@ -231,5 +233,5 @@ def _find_violations(copies: Copies, evidence: Evidence, entries: Sequence[Entry
     return [*misplaced(copies, been), *check(evidence)]
 
 
-def _lies_on(number: int, places: Places) -> Callable[[str, str], bool]:
-    return lambda organization, who: places.shard_of(organization, "cookie", who) == number
+def _lies_on(number: int, places: Places, owners: Mapping[int, int]) -> Callable[[str, str], bool]:
+    return lambda organization, who: owners[places.slice_of(organization, "cookie", who)] == number

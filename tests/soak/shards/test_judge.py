@@ -5,7 +5,7 @@ In the middle of the run, a slice was moved to each server.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from psycopg import sql
 from offerlog_infrastructure.composition import SCHEMA
 from soak.checker import check
 from soak.evidence import KINDS, Attempt, Violation, told_by
-from soak.history import ANSWERED, SENT, Entry
+from soak.history import ANSWERED, SENT, UNKNOWN, Entry
 from soak.server import Server
 from soak.shards.elsewhere import look_elsewhere
 from soak.shards.judge import Copies, Places, changed_positions, copy_shards, evidence_of, misplaced
@@ -355,9 +355,11 @@ def test_visitors_of_other_servers_who_are_not_answered_are_found(ran: Ran) -> N
     for attempt in attempts:
         attempt.signals = attempt.signals[:1]
     apart = look_elsewhere(away, attempts, copies.places, of_home=False)
+    unanswered = [replace(one, fate=UNKNOWN) for one in attempts]
+    alone = look_elsewhere(away, unanswered, copies.places, of_home=False)
     # then
-    assert len(mixed.forgotten) == 1
-    assert not mixed.answered
+    assert (mixed.forgotten, mixed.answered) == ([], []), "no one else has asked"
+    assert len(alone.forgotten) == 1
     assert (len(apart.forgotten), bool(apart.answered), bool(apart.of_hurt)) == (0, True, True)
     # when their services stand still
     services = {one.way for one in attempts}
