@@ -29,6 +29,7 @@ from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.ports.waiting import SILENT, WaitAnnouncer
 from offerlog_application.projections.awaiting import PositionWaits, Waits
+from offerlog_application.projections.counted import CountsOfStore, FollowedCounts
 from offerlog_application.projections.upkeep import ProjectionUpkeep
 from offerlog_application.reading.analysis import Analysis
 from offerlog_application.reading.exports import Exports
@@ -64,6 +65,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         keys: The API keys of the HTTP service.
         master_keys: The keys of the keyring, as this store uses them.
         changes: The action maps that the newest events are about.
+        counts: The counts of reports, for those who follow them.
         feed: The feed of events.
         exports: Events and actions as tables, reports as of a position.
         subscriptions: Cursors that are kept for readers of the feed.
@@ -188,6 +190,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         self.policies = ActionMapPolicies(store.policies, store.service_log, clock, organization)
         self.aio = AsyncOfferlog(self, self._waits, store.log.last)
         self.changes = store.changes
+        self.counts: FollowedCounts = CountsOfStore(self.proof, store.changes)
         self.keys = store.keys
         self.sessions = store.sessions
         self.master_keys = store.master_keys

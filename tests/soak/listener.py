@@ -79,6 +79,8 @@ class Listener(threading.Thread):
             connection.close()
 
     def _take(self, change: dict[str, Any]) -> None:
+        if "reason" in change:
+            return  # trouble of the store
         self.events += 1
         with self._lock:
             for row in change["rows"]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.ports.performance_counts import PerformanceCounts
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.read_models import (
     Freshness,
     KeptSignal,
@@ -113,7 +114,9 @@ class VisitorReader(Protocol):
 class Changes(Protocol):
     """The action maps of the newest events; thread-safe."""
 
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
+    def changed_maps(
+        self, behind: LogPosition, position: LogPosition
+    ) -> Mapping[str, set[ActionMapId]] | None:
         """Return the action maps of the events in (behind, position], by organization.
 
         None means that any map may have changed: there are too many events, or one cannot be read.

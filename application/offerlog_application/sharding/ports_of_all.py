@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from offerlog_application.ports.organizations import OrganizationContent
+from offerlog_application.ports.positions import SHARD_BITS, LogPosition, by_shard
 from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.shards import NotOverShardsError, ShardUnavailableError
@@ -166,15 +167,33 @@ class AllPolicies:
 
 
 class AllChanges:
-    """The part of the application's `Changes` that works over several shards; thread-safe."""
+    """The application's `Changes` over several shards; thread-safe."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
-        """Refuse: the positions are those of one log."""
-        del behind, position
-        raise NotOverShardsError("to follow a report")
+    def changed_maps(
+        self, behind: LogPosition, position: LogPosition
+    ) -> Mapping[str, set[ActionMapId]] | None:
+        """Return the action maps of the events behind a position, as far as their shards still have them.
+
+        Whoever asks compares the slices that each shard has, before and afterwards: what has moved away
+        meanwhile is not found.
+
+        Raises:
+            ShardUnavailableError: A shard cannot be reached.
+        """
+        begins, changed = by_shard(behind), dict[str, set[ActionMapId]]()
+        for number, end in by_shard(position).items():
+            begin = begins.get(number, number << SHARD_BITS)
+            if begin == end:
+                continue
+            found = self._router.ask(self._router.get(number), _changes_reader(begin, end))
+            if found is None:
+                return None
+            for organization, maps in found.items():
+                changed.setdefault(organization, set()).update(maps)
+        return changed
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
         """Return the action maps among these of which some shard has events or blocked offers.
@@ -199,3 +218,7 @@ class AllChanges:
         if error is not None:
             raise error
         return known
+
+
+def _changes_reader(begin: int, end: int) -> Callable[[Shard], Mapping[str, set[ActionMapId]] | None]:
+    return lambda shard: shard.store.changes.changed_maps(begin, end)

@@ -29,6 +29,7 @@ from offerlog_application.reading.performance_report import (
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_application.recording.expiry import Expired
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.sharding.added_changes import CountsOfShards
 from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.organizations_of_shards import DeletionOverShards
@@ -93,6 +94,7 @@ class ShardedOfferlog(Offerlog):
             waits=ShardedWaits(router),
         )
         self.organization_deletion = DeletionOverShards(router, store, clock)
+        self.counts = CountsOfShards(router)
         self.evidence = cast("Evidence", RefusedEvidence("to work on the tree over the log"))
         self.slices = cast("SliceSource", RefusedPort("to replay the log elsewhere"))
 

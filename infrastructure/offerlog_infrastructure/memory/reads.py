@@ -7,6 +7,7 @@ from uuid import UUID
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import OrganizationContent
+from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.ports.read_models import (
     MAX_SUPPRESSIONS,
     Freshness,
@@ -168,10 +169,10 @@ class MemoryReads:
         """Make an organization known before anything is recorded for it; again changes nothing."""
         self._log.key(organization)
 
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]]:
+    def changed_maps(self, behind: LogPosition, position: LogPosition) -> Mapping[str, set[ActionMapId]]:
         """Return the action maps of the events in (behind, position], by organization."""
         changed: dict[str, set[ActionMapId]] = {}
-        for _, recorded in self._log.events_in_order[behind:position]:
+        for _, recorded in self._log.events_in_order[only_position(behind) : only_position(position)]:
             event = recorded.event
             if isinstance(event, ServiceEvent) and not isinstance(event, BlockedTally):
                 continue  # it is about no action map

@@ -187,20 +187,22 @@ def test_a_revoked_key_ends_its_uploads(site: Site, dsn: str, *, flowing: bool) 
 
 
 def test_trouble_of_the_store_is_told_and_passes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stream stays open, says so in a comment, and goes on."""
+    """The stream stays open, says so, and goes on."""
     with site.client() as admin, admin.stream("GET", "/v1/stream") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 2000"
-        proof = site.service.proof
+        read = site.service.counts.read
 
         def gone() -> None:
             raise StoreUnavailableError
 
-        monkeypatch.setattr(site.service, "proof", gone)
-        assert "cannot be reached" in next(line for line in lines if line.startswith(":"))
-        monkeypatch.setattr(site.service, "proof", proof)
+        monkeypatch.setattr(site.service.counts, "read", gone)
+        sent = events(lines)
+        assert "cannot be reached" in next(one["reason"] for one in sent if one.get("reason"))
+        monkeypatch.setattr(site.service.counts, "read", read)
+        assert next(one for one in sent if "reason" in one) == {"reason": None}
         admin.post("/v1/signals", json=signal())
-        assert next(events(lines))["rows"][0]["metrics"]["nWebActionsOffered"] == 1
+        assert next(one for one in sent if one.get("rows"))["rows"][0]["metrics"]["nWebActionsOffered"] == 1
 
 
 def test_a_stream_ends_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def away(dsn: str, server: str) -> Iterator[None]:
 def test_a_stream_outlives_an_outage_of_the_store(
     site: Site, dsn: str, server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two streams: a comment in each, no traceback, one warning, and the changes when it is over."""
+    """Two streams: an event in each, no traceback, one warning, and the changes when it is over."""
     with (
         site.client() as admin,
         admin.stream("GET", "/v1/stream") as first,
@@ -55,12 +55,13 @@ def test_a_stream_outlives_an_outage_of_the_store(
         # when the store goes away, then each of them says so
         with away(dsn, server):
             for lines in streams:
-                assert "changes follow when" in next(line for line in lines if line.startswith(":"))
+                assert "event: trouble" in lines
+                assert json.loads(next(lines)[6:])["reason"]
         # and when it is back, then both go on
         assert admin.post("/v1/signals", json=SIGNAL).status_code == HTTPStatus.OK
         for lines in streams:
             report = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
-            while not report["rows"]:
+            while not report.get("rows"):
                 report = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
             assert report["rows"][0]["metrics"]["nWebActionsOffered"] == 1
     assert [one.getMessage() for one in caplog.records if one.exc_info or one.levelno > logging.WARNING] == []

@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 
-from offerlog_application.ports.shards import NotOverShardsError
-from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_application.ports.positions import LogPosition
 from offerlog_infrastructure.http.requests.access import Reporter, is_still_valid
 from offerlog_infrastructure.http.requests.urls import check_url
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.streams.event_stream import (
     CHECK_SECONDS,
@@ -20,6 +20,7 @@ from offerlog_infrastructure.http.streams.event_stream import (
     join_parts,
 )
 from offerlog_infrastructure.http.streams.live_report import LiveReport
+from offerlog_infrastructure.presentation.documents import show_position
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(check_url)])
 
@@ -31,10 +32,9 @@ async def stream(
     """Events `metrics`: the changed rows of the full report in total.
 
     The first event has all rows, unless `Last-Event-ID` is the present mark of the report. So a client that
-    reconnects is up to date at once.
+    reconnects is up to date at once. An event `trouble` says why changes do not come for now: `reason`, which
+    names missing slices where there are several servers; it is null once they come again.
     """
-    if isinstance(state_of(request).service, ShardedOfferlog):
-        raise NotOverShardsError("to follow a report")
     live_reports = state_of(request).live_reports
     live = live_reports.listen(key)
     return EventStream(_events(request, live, last_event_id), lambda: live_reports.leave(key, live))
@@ -54,9 +54,10 @@ async def _events(request: Request, live: LiveReport, last_mark: str | None) -> 
                 for piece in join_parts(_encode_event(live.mark, live.position, rows)):
                     yield piece
                 times.note_sent()
-        if live.trouble and live.trouble != shown_trouble:
-            yield f": {live.trouble}; changes follow when that is over\n\n".encode()
-        shown_trouble = live.trouble
+        if live.trouble != shown_trouble:
+            shown_trouble = live.trouble
+            yield _encode_trouble(shown_trouble)
+            times.note_sent()
         if times.is_quiet:
             yield b": still here\n\n"
             times.note_sent()
@@ -66,9 +67,15 @@ async def _events(request: Request, live: LiveReport, last_mark: str | None) -> 
         await live.wait(CHECK_SECONDS)
 
 
-def _encode_event(mark: str, position: int, rows: Sequence[bytes]) -> Iterator[bytes]:
+def _encode_trouble(reason: str) -> bytes:
+    """Encode why changes do not come; an empty text for nothing any more."""
+    return b"event: trouble\ndata: %b\n\n" % encode_escaped({"reason": reason or None})
+
+
+def _encode_event(mark: str, position: LogPosition, rows: Sequence[bytes]) -> Iterator[bytes]:
     """Encode one event in parts."""
-    yield b'event: metrics\nid: %b\ndata: {"position":%d,"rows":[' % (mark.encode(), position)
+    shown = encode_escaped(show_position(position))
+    yield b'event: metrics\nid: %b\ndata: {"position":%b,"rows":[' % (mark.encode(), shown)
     for number, row in enumerate(rows):
         yield b"," + row if number else row
     yield b"]}\n\n"

@@ -11,7 +11,8 @@ from typing import Final
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.performance_counts import ReportQuery
-from offerlog_application.ports.read_models import Proof
+from offerlog_application.ports.positions import LogPosition
+from offerlog_application.projections.counted import Counted
 from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_domain.identity import ActionMapId
@@ -48,7 +49,7 @@ class LiveReport:
 
     Attributes:
         mark: The `Last-Event-ID` of a stream that is up to date.
-        position: Log position that the rows show.
+        position: Log position that the rows show, of each server.
         number: Number of changes so far; None until the report has been read.
         trouble: Why the last read failed, for people; empty where it succeeded.
         is_over: The report has ended with an error of the service itself.
@@ -58,7 +59,7 @@ class LiveReport:
     def __init__(self, organization: str) -> None:
         self.organization = organization
         self.mark = ""
-        self.position = 0
+        self.position: LogPosition = 0
         self.number: int | None = None
         self.trouble = ""
         self.is_over = False
@@ -111,13 +112,13 @@ class LiveReport:
         if not self._is_outdated:
             self.trouble = ""
 
-    def refresh(self, service: Offerlog, threads: FairThreads, proof: Proof) -> None:
+    def refresh(self, service: Offerlog, threads: FairThreads, counted: Counted) -> None:
         """Begin to read the report again if it is outdated, its pause is over, and no read is under way."""
         is_reading = self._reading is not None and not self._reading.done()
         if self._is_outdated and not is_reading and time.monotonic() >= self._not_before:
-            self._reading = asyncio.create_task(self._refresh(service, threads, proof))
+            self._reading = asyncio.create_task(self._refresh(service, threads, counted))
 
-    async def _refresh(self, service: Offerlog, threads: FairThreads, proof: Proof) -> None:
+    async def _refresh(self, service: Offerlog, threads: FairThreads, counted: Counted) -> None:
         outdated, self._outdated, self._is_outdated = self._outdated, set(), False
         began = time.monotonic()
         try:
@@ -141,7 +142,7 @@ class LiveReport:
             self._rows |= fresh
             self.number = 0 if self.number is None else self.number + 1
             self._changes.append((self.number, changed))
-            self.mark, self.position = proof.mark, proof.position
+            self.mark, self.position = counted.mark, counted.position
         if changed or self.number == 0 or had_trouble:
             self.wake()
 

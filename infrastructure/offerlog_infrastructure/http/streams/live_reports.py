@@ -1,7 +1,8 @@
 """Live reports: one poller for the service, and one report for each organization, shared by all its streams.
 
 The poller asks for the position of the counts. When the position has changed, it reads which organizations
-and maps the new events belong to. Only their reports are read again, and only where a stream is open. A
+and maps the new events belong to. Over several servers, each has a position, and a slice that moves means
+that any map may have changed. Only their reports are read again, and only where a stream is open. A
 stream keeps nothing but the number of the last change it has sent, so a slow stream skips rows that are
 outdated.
 """
@@ -16,7 +17,7 @@ from anyio import CapacityLimiter, to_thread
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key
-from offerlog_application.ports.read_models import Proof
+from offerlog_application.projections.counted import Counted
 from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.http.shared.counts import LocalCounts, OpenCounts
 from offerlog_infrastructure.http.streams.client_counts import ClientCounts
@@ -59,7 +60,7 @@ class LiveReports:
         self._limiter = CapacityLimiter(1)
         self._live: dict[str, LiveReport] = {}
         self._clients = ClientCounts(counts or LocalCounts(), _WORDS)
-        self._proof: Proof | None = None
+        self._counted: Counted | None = None
         self._following: asyncio.Task[None] | None = None
         self._trouble = RepeatedTrouble(_log, "changes cannot be looked for and will be again")
 
@@ -75,10 +76,10 @@ class LiveReports:
             live = self._live[key.organization] = LiveReport(key.organization)
         live.streams += 1
         if self._following is None or self._following.done():
-            self._proof = None
+            self._counted = None
             self._following = asyncio.create_task(self._follow(), context=Context())
-        elif self._proof is not None:
-            live.refresh(self._service, self._threads, self._proof)
+        elif self._counted is not None:
+            live.refresh(self._service, self._threads, self._counted)
         return live
 
     def leave(self, key: Key, live: LiveReport) -> None:
@@ -109,22 +110,16 @@ class LiveReports:
                 live.wake()
 
     async def _poll(self) -> None:
-        before, proof = self._proof, await self._in_thread(self._service.proof)
-        changed: Mapping[str, set[ActionMapId]] | None
-        if before is None or (before.edition, before.short_by) != (proof.edition, proof.short_by):
-            changed = None
-        elif before.position == proof.position:
-            changed = {}
-        else:
-            changed = await self._in_thread(
-                self._service.changes.changed_maps, before.position, proof.position
-            )
-        self._proof = proof
+        before, counted = self._counted, await self._in_thread(self._service.counts.read)
+        changed: Mapping[str, set[ActionMapId]] | None = None
+        if before is not None:
+            changed = await self._in_thread(self._service.counts.changed_maps, before, counted)
+        self._counted = counted
         for live in self._live.values():
             maps = None if changed is None else changed.get(live.organization)
             if changed is None or maps:
                 live.mark_outdated(maps)
-            live.refresh(self._service, self._threads, proof)
+            live.refresh(self._service, self._threads, counted)
             live.recover()
 
     async def _in_thread(self, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:

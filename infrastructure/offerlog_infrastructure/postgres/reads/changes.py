@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
-from offerlog_application.ports.positions import begin_of_shard
+from offerlog_application.ports.positions import LogPosition, begin_of_shard, only_position
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.service_events import BlockedTally, ServiceEvent
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
@@ -48,20 +48,23 @@ class PostgresChanges:
         self._mapper = application.event_mapper
 
     @again_if_replaced
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
+    def changed_maps(
+        self, behind: LogPosition, position: LogPosition
+    ) -> Mapping[str, set[ActionMapId]] | None:
         """Return the maps of the events in (behind, position], by organization.
 
         None means that any map may have changed: there are too many events, or one cannot be read.
         """
+        start, end = only_position(behind), only_position(position)
         with (
             read_transaction(self._datastore) as cursor,
             cursor.connection.cursor(row_factory=tuple_row) as rows,
         ):
-            first = max(behind, begin_of_shard(position))
-            stored = rows.execute(_SELECT_EVENTS, (first, position, _MAX_EVENTS + 1)).fetchall()
+            first = max(start, begin_of_shard(end))
+            stored = rows.execute(_SELECT_EVENTS, (first, end, _MAX_EVENTS + 1)).fetchall()
             if len(stored) <= _MAX_EVENTS:
                 limit = _MAX_EVENTS + 1 - len(stored)
-                archived = add_archived(cursor.connection, self._files, (), behind, position, limit=limit)
+                archived = add_archived(cursor.connection, self._files, (), start, end, limit=limit)
                 stored += [row[3:] for row in archived]
         if len(stored) > _MAX_EVENTS:
             return None

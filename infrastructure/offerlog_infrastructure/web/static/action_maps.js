@@ -174,8 +174,10 @@ async function begin() {
   for (const { id, label } of counted) labels.set(id, label);
   listMaps(counted, maps);
   await submit(readQuery());
-  follow(async () => submitted.isWrong || (await attempt(show, { quiet: true })), () => submitted.query.zone);
 }
+
+/** Show the figures anew; all that the page begins with, if that could not be read. */
+const update = async () => submitted?.isWrong || (await (submitted ? attempt(show, { quiet: true }) : attempt(begin)));
 
 beginForm(() => submit(readQuery()));
 fillForm(readAddress()); // before the first wait, so that later typing is kept
@@ -193,3 +195,4 @@ find("#everything").addEventListener("click", () => {
   submit(readQuery());
 });
 attempt(begin);
+follow(update, () => submitted?.query.zone ?? readForm().zone);

@@ -48,12 +48,22 @@ function createLine(label, count, whole, { kind = "", notes = [], link = null, m
   return line;
 }
 
+/** Show the error of a card in place of its figures; return whether there is one. */
+function showError(name, error) {
+  find(`#${name}-wrong`).hidden = !error;
+  find(`#${name}-wrong`).textContent = error ? plain(error.message) : "";
+  if (error) for (const part of ["", "-more", "-none"]) find(`#${name}${part}`)?.toggleAttribute("hidden", true);
+  return Boolean(error);
+}
+
 /**
  * Show the funnel: the steps on the one side, the ends on the other. The ends add up to the offers.
  *
  * `linkOf(metric)` returns the query of the list behind a number, or null. `before` is the funnel of the period before.
  */
-export function showFunnel({ total }, before, linkOf) {
+export function showFunnel({ total, error }, before, linkOf) {
+  find("#funnel").hidden = Boolean(error);
+  if (showError("funnel", error)) return;
   const { offered, ends } = total;
   const steps = STEPS.map(({ name, label, of = {} }) => {
     const known = Object.entries(of).filter(([, rate]) => total.rates[rate] !== null);
@@ -66,10 +76,10 @@ export function showFunnel({ total }, before, linkOf) {
   const made = [total, before?.total].filter((one) => one?.offered);
   const hasChats = !made.length || made.some((one) => one.rates.engaged_of_offered !== null);
   const isUsual = ({ isRare, isOfChats }) => !isRare && (hasChats || !isOfChats);
-  const isShown = (end) => isUsual(end) || ends[end.name] > 0 || before?.total.ends[end.name] > 0;
+  const isShown = (end) => isUsual(end) || ends[end.name] > 0 || before?.total?.ends[end.name] > 0;
   const lines = ENDS.filter(isShown).map(({ name, label, kind }) => {
     const part = offered ? ends[name] / offered : null;
-    const earlier = before?.total.offered ? before.total.ends[name] / before.total.offered : null;
+    const earlier = before?.total?.offered ? before.total.ends[name] / before.total.offered : null;
     const better = { good: 1, bad: -1 }[kind] ?? 0;
     const found = change(part, earlier, { better, points: true });
     const mark = found?.text === "±0" ? "" : createChange(found);
@@ -79,14 +89,6 @@ export function showFunnel({ total }, before, linkOf) {
   const last = createLine("All offers", sum, 0, { notes: [share(sum, offered)] });
   last.classList.add("sum");
   replaceChildren(find("#ends"), [...lines, last]);
-}
-
-/** Show the error of a card in place of its figures; return whether there is one. */
-function showError(name, error) {
-  find(`#${name}-wrong`).hidden = !error;
-  find(`#${name}-wrong`).textContent = error ? plain(error.message) : "";
-  if (error) for (const part of ["", "-more", "-none"]) find(`#${name}${part}`)?.toggleAttribute("hidden", true);
-  return Boolean(error);
 }
 
 /** Show how long the steps took, in sum and for each action map. */

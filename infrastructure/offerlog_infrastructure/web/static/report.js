@@ -62,7 +62,7 @@ async function askBefore(days) {
     const length = Date.parse(start) - Date.parse(days.from);
     part = { from: before.from, to: `${new Date(Date.parse(before.from) + length).toISOString().slice(0, 10)}T${now.slice(11, 16)}` };
   }
-  const askPeriod = (some) => Promise.all([ask(REPORT, parameters(some, "total")), ask(FUNNEL, plainParameters(some))]);
+  const askPeriod = (some) => Promise.all([ask(REPORT, parameters(some, "total")), askPart(FUNNEL, plainParameters(some))]);
   const withoutPart = (error) => (error.field === "to" ? askPeriod(before) : Promise.reject(error)); // clocks skipped that time
   const [[total, funnel], report] = await Promise.all([askPeriod(part).catch(withoutPart), ask(REPORT, parameters(before, days.by))]);
   return { days: before, part, total, report, funnel };
@@ -122,7 +122,7 @@ async function show(isLatest) {
   const [report, total, funnel, blocked, times, before] = await Promise.all([
     reading,
     ask(REPORT, parameters(days, "total")),
-    ask(FUNNEL, plainParameters(days)),
+    askPart(FUNNEL, plainParameters(days)),
     isSlowDue ? askPart(BLOCKED, plainParameters(days)) : null,
     isSlowDue ? askPart("/v1/reports/times", plainParameters(days)) : null,
     isShown ? asked.before : reading.then(readBefore),
@@ -179,8 +179,10 @@ async function begin() {
   for (const { id, label } of counted) labels.set(id, label);
   listMaps(counted, maps);
   await submit(readForm());
-  follow(async () => submitted.isWrong || (await attempt(show, { quiet: true })), () => submitted.query.zone);
 }
+
+/** Show the figures anew; all that the page begins with, if that could not be read. */
+const update = async () => submitted?.isWrong || (await (submitted ? attempt(show, { quiet: true }) : attempt(begin)));
 
 beginForm(submit);
 fillForm(readAddress()); // before the first wait, so that later typing is kept
@@ -201,3 +203,4 @@ const redrawFor = (isPrinted) => () => {
 addEventListener("beforeprint", redrawFor(true));
 addEventListener("afterprint", redrawFor(false));
 attempt(begin);
+follow(update, () => submitted?.query.zone ?? readForm().zone);
