@@ -1,11 +1,12 @@
 """The port to the keys of the keyring as one store uses them: list, rotate, retire."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from offerlog_application.ports.keyring import KeyringError
+from offerlog_application.ports.keyring import Keyring, KeyringError
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,13 @@ class KeyInUseError(KeyringError):
 
     Attributes:
         key_id: Its id.
+        reason: Why.
     """
 
     def __init__(self, key_id: str, reason: str) -> None:
         super().__init__(f"the key {key_id} stays in the keyring: {reason}")
         self.key_id = key_id
+        self.reason = reason
 
 
 class RotationRunningError(KeyringError):
@@ -75,6 +78,65 @@ class RotationRunningError(KeyringError):
 
     def __init__(self) -> None:
         super().__init__("another process rotates or retires keys of this store: try again when it has ended")
+
+
+class RewrappedKeys(NamedTuple):
+    """Keys that were encrypted anew, by whose they are.
+
+    Attributes:
+        visitors: Number of keys of visitors.
+        organizations: Number of secrets of organizations.
+        webhooks: Number of secrets of webhooks.
+    """
+
+    visitors: int = 0
+    organizations: int = 0
+    webhooks: int = 0
+
+
+class KeyUses(Protocol):
+    """The keys of one store, as long as no other process rotates or retires any.
+
+    Each method raises `StoreUnavailableError` if the store cannot be reached.
+    """
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring, which all stores of an installation share."""
+
+    def fence(self) -> None:
+        """Let writers read the keyring anew, and wait for those that have begun before.
+
+        Raises:
+            FenceTimeoutError: Some have not ended.
+        """
+
+    def count_left(self) -> int:
+        """Count the keys that another key than the current one encrypts."""
+
+    def rewrap(self) -> Iterator[RewrappedKeys]:
+        """Encrypt those with the current key, and yield the number of each page.
+
+        Raises:
+            KeyringError: The keyring has got another current key meanwhile.
+        """
+
+    def check_unused(self, key_id: str) -> None:
+        """Check that a key encrypts nothing of the store.
+
+        Raises:
+            KeyInUseError: It does.
+        """
+
+    def forget_key(self, key_id: str) -> None:
+        """Let the store not know a key any more, unless it encrypts something.
+
+        Raises:
+            KeyInUseError: It does.
+        """
+
+    def forget_remembered(self) -> None:
+        """Forget what this process remembers of keys."""
 
 
 class MasterKeys(Protocol):
@@ -107,4 +169,11 @@ class MasterKeys(Protocol):
             KeyInUseError: It is the current key, or encrypts a key of this store.
             RotationRunningError: Another process is at work.
             FenceTimeoutError: Some writers have not ended; nothing was removed.
+        """
+
+    def locked(self) -> AbstractContextManager[KeyUses]:
+        """Be the only process that rotates or retires keys of the store.
+
+        Raises:
+            RotationRunningError: Another process is at work.
         """

@@ -6,6 +6,7 @@ from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.added_offers import AddedOffers
+from offerlog_application.sharding.keys_of_shards import MasterKeysOfShards
 from offerlog_application.sharding.merged_events import MergedEventSource
 from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
 from offerlog_application.sharding.organizations_of_shards import AllOrganizationVisitors
@@ -51,7 +52,6 @@ def make_sharded_store(router: Router) -> Store:
             "replays": "to read the log as it stood earlier",
             "recent_visitors": "to list the visitors with the newest events",
             "kinds": "to list the kinds of events",
-            "master_keys": "to work on the keys of the keyring",
             "make_webhook_sender": "to send webhooks",
         }.items()
     }
@@ -67,6 +67,7 @@ def make_sharded_store(router: Router) -> Store:
         rebuilds=projections,
         policies=AllPolicies(router),
         organizations=AddedOrganizations(router),
+        master_keys=MasterKeysOfShards(router),
         organization_visitors=AllOrganizationVisitors(router),
         changes=AllChanges(router),
         service_log=home.service_log,

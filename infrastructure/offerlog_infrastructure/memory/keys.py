@@ -3,13 +3,14 @@
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.keys import USE_PRECISION, Key, Role, UnknownKeyError, check_expiry
-from offerlog_application.ports.master_keys import MasterKey, Rotation, RotationProgress
+from offerlog_application.ports.master_keys import KeyUses, MasterKey, Rotation, RotationProgress
 from offerlog_application.ports.organizations import check_organization
 
 
@@ -170,4 +171,12 @@ class MemoryMasterKeys:
             KeyringError: Always.
         """
         del key_id
+        raise KeyringError("a service in memory has no keyring")
+
+    def locked(self) -> AbstractContextManager[KeyUses]:
+        """Refuse.
+
+        Raises:
+            KeyringError: Always.
+        """
         raise KeyringError("a service in memory has no keyring")

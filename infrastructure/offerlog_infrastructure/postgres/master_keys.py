@@ -1,11 +1,9 @@
-"""The keys of the keyring as one store uses them: rotation in pages, and the removal of former keys.
+"""The keys of the keyring as one store uses them: their rotation in pages, and the removal of former ones.
 
-A rotation stores no progress: it looks for what another key than the current one encrypts, and that is left
-to do. So after any end the same call continues. Writers are told of the new key by the epoch: those that
+Writers are told of the new key by the epoch: those that
 encrypted a new visitor's key before decide again, and read the keyring again first.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString
@@ -15,11 +13,14 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from offerlog_application.access.rotation import retire_key, rotate_keys
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.keyring import KeyringError, ManagedKeyring
+from offerlog_application.ports.keyring import Keyring, KeyringError, ManagedKeyring
 from offerlog_application.ports.master_keys import (
     KeyInUseError,
+    KeyUses,
     MasterKey,
+    RewrappedKeys,
     Rotation,
     RotationProgress,
     RotationRunningError,
@@ -40,9 +41,6 @@ _LOCK_KEY: Final = 0x6F66_6C72_6B65_7973
 
 _ANSWER_SECONDS: Final = 600.0
 """Seconds to wait for an answer; the rows of all visitors are counted in one statement."""
-
-_GRACE_SECONDS: Final = 5.0
-"""Seconds that local copies of the suppression list get to read the keys of their visitors again."""
 
 _BEFORE_ALL: Final = UUID(int=0)
 
@@ -130,123 +128,14 @@ class PostgresMasterKeys:
         return [MasterKey(one, one == current, made.get(one), *used.get(one, (None, 0, 0))) for one in ids]
 
     def rotate(self, on_progress: Callable[[RotationProgress], None] | None = None) -> Rotation:
-        """Make a new current key, and encrypt every key of the store with it; or complete a rotation.
-
-        Raises:
-            KeyringError: The keyring cannot be used.
-            StoreUnavailableError: The store cannot be reached; the same call continues.
-        """
-        keyring = self._application.keys.keyring
-        with self._locked() as connection:
-            keyring.refresh()
-            kek = _number_of(connection, keyring.kek_id)
-            left = _count_left(connection, kek)
-            is_resumed = sum(left) > 0
-            if not is_resumed and isinstance(keyring, ManagedKeyring):
-                keyring.add_key()
-                kek = _number_of(connection, keyring.kek_id)
-                left = _count_left(connection, kek)
-            visitors = organizations = webhooks = 0
-            total = sum(left)
-            self._fence.fence()  # from here on writers encrypt with the new key
-            while sum(left):
-                for done in self._rewrap_visitors(connection, kek):
-                    visitors += done
-                    total = max(total, visitors + organizations + webhooks)
-                    if on_progress is not None:
-                        on_progress(RotationProgress(visitors + organizations + webhooks, total))
-                organizations += self._rewrap_organizations(connection, kek, keyring.kek_id)
-                webhooks += self._rewrap_webhook_secrets(connection, kek)
-                left = _count_left(connection, kek)
-            if on_progress is not None:
-                on_progress(RotationProgress(visitors + organizations + webhooks, total))
-            self._fence.fence()  # processes that keep encrypted keys read them again
-        return Rotation(keyring.kek_id, is_resumed, visitors, organizations)
+        """Make a new current key, and encrypt every key of the store with it; or complete a rotation."""
+        with self.locked() as uses:
+            return rotate_keys([uses], on_progress)
 
     def retire(self, key_id: str) -> None:
-        """Remove a former key from the keyring, if it encrypts nothing of this store any more.
-
-        Raises:
-            KeyringError: The keyring cannot be changed, or does not hold the key.
-        """
-        keyring = self._application.keys.keyring
-        if not isinstance(keyring, ManagedKeyring):
-            raise KeyringError("this keyring is not a file of offerlog's: remove the key where it is held")
-        with self._locked() as connection:
-            keyring.refresh()
-            if key_id not in keyring.made_at():
-                raise KeyringError(
-                    f"the keyring has no key {key_id!r}: `offerlog keyring list` shows its keys"
-                )
-            if key_id == keyring.kek_id:
-                raise KeyInUseError(key_id, "it is the current key; `offerlog keyring rotate` makes another")
-            self._fence.fence()  # a writer that encrypts with the former key has ended, and decides again
-            self._check_unused(connection, key_id)
-            time.sleep(_GRACE_SECONDS)
-            with connection.transaction():
-                # A new organization refers to the row of its key: it waits, or stops the deletion.
-                connection.execute("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE")
-                self._check_unused(connection, key_id)
-                connection.execute(_DELETE_KEY, (key_id,))
-            keyring.remove_key(key_id)
-            self._application.keys.forget()
-
-    @staticmethod
-    def _check_unused(connection: Connection[tuple[Any, ...]], key_id: str) -> None:
-        """Check that a key encrypts nothing of this store.
-
-        Raises:
-            KeyInUseError: It does.
-        """
-        uses = {row[0]: row[2:] for row in connection.execute(_SELECT_USES).fetchall()}
-        visitors, organizations = uses.get(key_id, (0, 0))
-        row = connection.execute(_COUNT_OF_WEBHOOKS, (key_id,)).fetchone()
-        webhooks = 0 if row is None else int(row[0])
-        if visitors or organizations or webhooks:
-            raise KeyInUseError(
-                key_id,
-                f"it encrypts keys of this store, of {format_count(visitors, 'visitor')} and"
-                f" {format_count(organizations, 'organization')}"
-                + (f" and {format_count(webhooks, 'webhook secret')}" if webhooks else "")
-                + "; run `offerlog keyring rotate` first",
-            )
-
-    def _rewrap_visitors(self, connection: Connection[tuple[Any, ...]], kek: int) -> Iterator[int]:
-        """Encrypt the keys of visitors anew, page by page; yields the number of each page."""
-        keys, after = self._application.keys, _BEFORE_ALL
-        while True:
-            with connection.transaction():
-                page = connection.execute(_SELECT_PAGE, (after, kek, _PAGE)).fetchall()
-                if not page:
-                    return
-                digests = [digest for digest, _, _ in page]
-                wrapped = [keys.wrap(keys.unwrap(number, bytes(key))) for _, number, key in page]
-                if any(number != kek for number, _ in wrapped):
-                    raise KeyringError("the keyring has got another current key meanwhile: run it again")
-                connection.execute(_UPDATE_PAGE, (kek, digests, [key for _, key in wrapped]))
-            after = digests[-1]
-            yield len(page)
-
-    def _rewrap_organizations(self, connection: Connection[tuple[Any, ...]], kek: int, key_id: str) -> int:
-        """Encrypt the secrets of organizations anew, each behind its event; returns their number."""
-        keys, after, done = self._application.keys, "", 0
-        while row := connection.execute(_SELECT_ORGANIZATION, (kek, after)).fetchone():
-            after, old_id, old_kek, secret = row
-            self._note(after, old_id, key_id)
-            _, wrapped = keys.wrap(keys.unwrap(old_kek, bytes(secret)))
-            connection.execute(_UPDATE_ORGANIZATION, (kek, wrapped, after, old_kek))
-            done += 1
-        return done
-
-    def _rewrap_webhook_secrets(self, connection: Connection[tuple[Any, ...]], kek: int) -> int:
-        """Encrypt the secrets of webhooks anew; returns their number, which is small."""
-        keys = self._application.keys
-        with connection.transaction():
-            found = connection.execute(_SELECT_OF_WEBHOOKS, (kek,)).fetchall()
-            for number, old_kek, secret in found:
-                _, wrapped = keys.wrap(keys.unwrap(old_kek, bytes(secret)))
-                connection.execute(_UPDATE_REWRAPPED, (kek, wrapped, number))
-        return len(found)
+        """Remove a former key from the keyring, if it encrypts nothing of this store any more."""
+        with self.locked() as uses:
+            retire_key([uses], key_id)
 
     def _note(self, organization: str, old_id: str, new_id: str) -> None:
         """Append the event of a rotation, unless an interrupted call has."""
@@ -275,7 +164,7 @@ class PostgresMasterKeys:
             yield connection  # type: ignore[misc] # as above
 
     @contextmanager
-    def _locked(self) -> Iterator[Connection[tuple[Any, ...]]]:
+    def locked(self) -> Iterator[KeyUses]:
         """Be the only process that rotates or retires keys.
 
         Raises:
@@ -285,10 +174,130 @@ class PostgresMasterKeys:
             if connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone() != (True,):
                 raise RotationRunningError
             try:
-                yield connection
+                yield _LockedKeys(connection, self._application, self._fence, self._note)
             finally:  # the server ends a closed session later, and the next rotation may come at once
                 with suppress(psycopg.Error):
                     connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_KEY,))
+
+
+class _LockedKeys:
+    """The application's `KeyUses`.
+
+    Args:
+        connection: Has the lock; in auto-commit mode.
+        application: The log.
+        fence: Makes writers read the keyring again.
+        note: Notes in the log that the secret of an organization is about to be encrypted anew; gets the
+            organization, and the ids of the former and the new key.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[tuple[Any, ...]],
+        application: OfferlogApplication,
+        fence: WriteFence,
+        note: Callable[[str, str, str], None],
+    ) -> None:
+        self._connection = connection
+        self._keys = application.keys
+        self._datastore = application.log.datastore
+        self._fence = fence
+        self._note = note
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring."""
+        return self._keys.keyring
+
+    def fence(self) -> None:
+        """Let writers read the keyring anew, and wait for those that have begun before."""
+        self._fence.fence()
+
+    def count_left(self) -> int:
+        """Count the visitors, organizations and webhooks whose keys another key than the current encrypts."""
+        with store_reached(self._datastore):
+            kek = _number_of(self._connection, self.keyring.kek_id)
+            row = self._connection.execute(_COUNT_LEFT, {"kek": kek}).fetchone()
+        assert row is not None  # noqa: S101 - a statement without FROM has one row
+        return sum(row)
+
+    def rewrap(self) -> Iterator[RewrappedKeys]:
+        """Encrypt what is left with the current key, and yield the number of each page."""
+        with store_reached(self._datastore):
+            key_id = self.keyring.kek_id
+            kek = _number_of(self._connection, key_id)
+            for count in self._rewrap_visitors(kek):
+                yield RewrappedKeys(visitors=count)
+            yield RewrappedKeys(organizations=self._rewrap_organizations(kek, key_id))
+            yield RewrappedKeys(webhooks=self._rewrap_webhook_secrets(kek))
+
+    def forget_key(self, key_id: str) -> None:
+        """Delete the row of a key, unless it encrypts something."""
+        with store_reached(self._datastore), self._connection.transaction():
+            # A new organization refers to the row of its key: it waits, or stops the deletion.
+            self._connection.execute("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE")
+            self.check_unused(key_id)
+            self._connection.execute(_DELETE_KEY, (key_id,))
+
+    def forget_remembered(self) -> None:
+        """Forget what this process remembers of keys."""
+        self._keys.forget()
+
+    def check_unused(self, key_id: str) -> None:
+        """Check that a key encrypts nothing of this store.
+
+        Raises:
+            KeyInUseError: It does.
+        """
+        with store_reached(self._datastore):
+            uses = {row[0]: row[2:] for row in self._connection.execute(_SELECT_USES).fetchall()}
+            row = self._connection.execute(_COUNT_OF_WEBHOOKS, (key_id,)).fetchone()
+        visitors, organizations = uses.get(key_id, (0, 0))
+        webhooks = 0 if row is None else int(row[0])
+        if visitors or organizations or webhooks:
+            raise KeyInUseError(
+                key_id,
+                f"it encrypts keys of this store, of {format_count(visitors, 'visitor')} and"
+                f" {format_count(organizations, 'organization')}"
+                + (f" and {format_count(webhooks, 'webhook secret')}" if webhooks else "")
+                + "; run `offerlog keyring rotate` first",
+            )
+
+    def _rewrap_visitors(self, kek: int) -> Iterator[int]:
+        """Encrypt the keys of visitors anew, page by page; yields the number of each page."""
+        after = _BEFORE_ALL
+        while True:
+            with self._connection.transaction():
+                page = self._connection.execute(_SELECT_PAGE, (after, kek, _PAGE)).fetchall()
+                if not page:
+                    return
+                digests = [digest for digest, _, _ in page]
+                wrapped = [self._keys.wrap(self._keys.unwrap(number, bytes(key))) for _, number, key in page]
+                if any(number != kek for number, _ in wrapped):
+                    raise KeyringError("the keyring has got another current key meanwhile: run it again")
+                self._connection.execute(_UPDATE_PAGE, (kek, digests, [key for _, key in wrapped]))
+            after = digests[-1]
+            yield len(page)
+
+    def _rewrap_organizations(self, kek: int, key_id: str) -> int:
+        """Encrypt the secrets of organizations anew, each behind its event; returns their number."""
+        after, done = "", 0
+        while row := self._connection.execute(_SELECT_ORGANIZATION, (kek, after)).fetchone():
+            after, old_id, old_kek, secret = row
+            self._note(after, old_id, key_id)
+            _, wrapped = self._keys.wrap(self._keys.unwrap(old_kek, bytes(secret)))
+            self._connection.execute(_UPDATE_ORGANIZATION, (kek, wrapped, after, old_kek))
+            done += 1
+        return done
+
+    def _rewrap_webhook_secrets(self, kek: int) -> int:
+        """Encrypt the secrets of webhooks anew; returns their number, which is small."""
+        with self._connection.transaction():
+            found = self._connection.execute(_SELECT_OF_WEBHOOKS, (kek,)).fetchall()
+            for number, old_kek, secret in found:
+                _, wrapped = self._keys.wrap(self._keys.unwrap(old_kek, bytes(secret)))
+                self._connection.execute(_UPDATE_REWRAPPED, (kek, wrapped, number))
+        return len(found)
 
 
 def _says(event: ServiceEvent, organization: str, old_id: str, new_id: str) -> bool:
@@ -305,10 +314,3 @@ def _number_of(connection: Connection[tuple[Any, ...]], key_id: str) -> int:
     row = connection.execute(_SELECT_NUMBER, (key_id,)).fetchone()
     assert row is not None  # noqa: S101 - the INSERT before has made it
     return int(row[0])
-
-
-def _count_left(connection: Connection[tuple[Any, ...]], kek: int) -> tuple[int, ...]:
-    """Count the visitors, organizations and webhooks whose keys are encrypted with another key."""
-    row = connection.execute(_COUNT_LEFT, {"kek": kek}).fetchone()
-    assert row is not None  # noqa: S101 - a statement without FROM has one row
-    return tuple(int(one) for one in row)

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from offerlog import KeyringError, Offerlog, Outcome, OutcomeKind, open_offerlog
+from offerlog_application.access import rotation
 from offerlog_application.ports.master_keys import KeyInUseError, RotationProgress, RotationRunningError
 from offerlog_domain.service_events import KeyRotated
 from offerlog_domain.stream_ids import make_organization_stream_id
@@ -85,7 +86,7 @@ def test_a_rotation_under_load_loses_nothing_and_touches_no_event(
         # when one process rotates while the other records new visitors
         recording = threading.Thread(target=record)
         recording.start()
-        rotation = operator.master_keys.rotate(steps.append)
+        made = operator.master_keys.rotate(steps.append)
         while len(outcomes) < 5:
             until(lambda: len(outcomes) >= 5)
         stopped.set()
@@ -93,9 +94,9 @@ def test_a_rotation_under_load_loses_nothing_and_touches_no_event(
         operator.master_keys.retire(first)
         # then
         (key,) = operator.master_keys.list()
-        assert key.id == rotation.key_id == FileKeyring(keyring).kek_id != first
+        assert key.id == made.key_id == FileKeyring(keyring).kek_id != first
         assert (key.visitors, key.organizations) == (rows(dsn, "SELECT count(*) FROM visitors")[0][0], 2)
-        assert steps[-1].done == rotation.visitors + rotation.organizations >= 73
+        assert steps[-1].done == made.visitors + made.organizations >= 73
         assert len(steps) > 3
         assert {one.kind for one in outcomes} == {OutcomeKind.RECORDED}
         assert rows(dsn, EVENTS, last) == before
@@ -105,7 +106,7 @@ def test_a_rotation_under_load_loses_nothing_and_touches_no_event(
         until(lambda: len(service.local_suppressions("visitor-0").suppressions) == 1)
         assert b"no signal" in {one.raw for one in service.refusals()}
         for organization in ("default", "other"):
-            assert rotations_of(service, organization) == [(first, rotation.key_id)]
+            assert rotations_of(service, organization) == [(first, made.key_id)]
     with open_service() as anew:
         assert len(anew.suppressions("visitor-0")) == 1
 
@@ -174,7 +175,7 @@ def test_a_key_that_is_needed_is_not_retired(
         with pytest.raises(KeyringError, match="the keyring has no key 'abc'"):
             service.master_keys.retire("abc")
         assert service.master_keys.rotate().is_resumed
-        monkeypatch.setattr(master_keys, "_GRACE_SECONDS", 0)
+        monkeypatch.setattr(rotation, "GRACE_SECONDS", 0)
         service.master_keys.retire(first)
         assert list(FileKeyring(keyring).made_at()) == [added]
     with pytest.raises(KeyMissingError, match=f"does not hold the key {added} of this store"):
@@ -220,9 +221,9 @@ def test_the_documented_keyring_of_a_kms_is_rotated(dsn: str) -> None:
         service.record(journeys(7))
         # when
         encrypted["k2"] = bytes(range(32, 64))
-        rotation = service.master_keys.rotate()
+        made = service.master_keys.rotate()
         # then
-        assert (rotation.key_id, rotation.visitors, rotation.organizations) == ("k2", 7, 1)
+        assert (made.key_id, made.visitors, made.organizations) == ("k2", 7, 1)
         assert [(one.id, one.visitors) for one in service.master_keys.list()] == [("k2", 7), ("k1", 0)]
         assert len(service.history(customer_id="visitor-0", action_map_id=an_id("map", 0)).events) == 4
         assert len(asked) == 2

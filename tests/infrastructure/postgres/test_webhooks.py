@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from offerlog import Offerlog, open_offerlog
+from offerlog_application.access import rotation
 from offerlog_application.ports.master_keys import KeyInUseError
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
-from offerlog_infrastructure.postgres import master_keys
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.webhooks import statements
 from support.journeys import journeys, signal
@@ -75,7 +75,7 @@ def test_secrets_are_encrypted_anew_when_the_keyring_is_rotated(
             service.master_keys.retire(first)
         # when
         service.master_keys.rotate()
-        monkeypatch.setattr(master_keys, "_GRACE_SECONDS", 0)
+        monkeypatch.setattr(rotation, "GRACE_SECONDS", 0)
         service.master_keys.retire(first)
         # then
         service.webhooks.test(made.endpoint.id)

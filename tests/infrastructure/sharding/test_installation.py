@@ -288,7 +288,6 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
         pytest.param(lambda one: one.operations.figures(), id="figures"),
         pytest.param(lambda one: one.analysis.recent_visitors(), id="recent visitors"),
         pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
-        pytest.param(lambda one: one.master_keys.list(), id="the keyring"),
         pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),
         pytest.param(lambda one: one.slices.live(), id="a replay"),
         pytest.param(lambda one: one.archiver.figures(), id="an archive"),

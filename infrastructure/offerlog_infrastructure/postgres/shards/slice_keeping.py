@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
+
+import psycopg
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.rebuilds import RebuildRunningError
@@ -48,4 +50,8 @@ def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
                         StoreTrouble.LOCKED,
                     ) from error
                 time.sleep(_PAUSE_SECONDS)
-        yield check
+        try:
+            yield check
+        finally:
+            with suppress(psycopg.Error):  # the server is gone, and with it the lock
+                held.close()
