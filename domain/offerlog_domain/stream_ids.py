@@ -23,6 +23,9 @@ from msgspec import convert
 SLICES: Final = 16
 """Number of slices. All streams of a visitor lie in one."""
 
+SLICES_BY_TOKEN: Final = (*range(SLICES // 2, SLICES), *range(SLICES // 2))
+"""The slices in the order of their tokens: those of the second half are negative numbers."""
+
 ALL_SLICES: Final = frozenset(range(SLICES))
 """The slices of a store that is the only one."""
 
@@ -31,6 +34,9 @@ CHANCE_BITS: Final = 24
 
 NO_ACTION_MAP: Final = UUID(int=0)
 """Stands for the action map in the id of a visitor's own stream, and of an organization's."""
+
+ALL_TOKENS: Final = (-(1 << 63), (1 << 63) - 1)
+"""A number that no token is below, and one that no token is above."""
 
 _VERSION: Final = 8 << 12
 _VARIANT: Final = 8 << 60
@@ -130,6 +136,14 @@ def tokens_since(instant: datetime) -> list[tuple[int, int]]:
     second = min(max(int(instant.timestamp()), 1), _LAST_SECOND)
     last = (1 << CHANCE_BITS) - 1
     return [(_pack_token(one, second, 0), _pack_token(one, _LAST_SECOND, last)) for one in range(SLICES)]
+
+
+def tokens_of_slice(number: int) -> tuple[int, int]:
+    """Return the lowest and the highest token of a slice."""
+    low = number << 60
+    if low >= _FIRST_NEGATIVE:
+        low -= 2 * _FIRST_NEGATIVE
+    return low, low | (1 << 60) - 1
 
 
 def first_seen_of(token: int) -> datetime:

@@ -39,9 +39,16 @@ class ReadSide(Deadlines, Protocol):
         """
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
+        self,
+        organization: str,
+        action_map_id: ActionMapId,
+        behind: VisitorKey | None = None,
+        *,
+        of_slice: int | None = None,
     ) -> Generator[Suppression]:
         """Stream the suppressions of an action map, sorted by token, after the visitor `behind` if given.
+
+        With `of_slice`, only those of the visitors of a slice; `behind` is one of them then.
 
         Raises:
             UnknownVisitorError: No event was recorded of the visitor `behind`.

@@ -1,8 +1,11 @@
 """Ports that are asked about one visitor, over several shards: the shard of the visitor answers."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 from offerlog_application.ports.event_log import NewestAction, SliceElsewhereError
@@ -12,7 +15,6 @@ from offerlog_application.ports.read_models import (
     MAX_SUPPRESSIONS,
     Freshness,
     KeptSignal,
-    Order,
     PlacedEvent,
     ProjectionStatus,
     Suppression,
@@ -22,8 +24,10 @@ from offerlog_application.ports.shards import HOME, NotOverShardsError
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
-from offerlog_domain.outcomes import Reason
-from offerlog_domain.stream_ids import slice_of
+from offerlog_domain.stream_ids import SLICES_BY_TOKEN, slice_of
+
+_SUPPRESSIONS_AT_ONCE: Final = 2_000
+"""Suppressions that are asked for at once: as many as a store reads."""
 
 
 class RoutedStreams:
@@ -77,53 +81,6 @@ class RoutedHistories:
             raise SliceElsewhereError([slice_of(visitor_digest)])
 
 
-class RoutedRefusals:
-    """The application's `RefusalLog` over several shards, for the refusals of one visitor; thread-safe."""
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-
-    def refusals(
-        self,
-        organization: str,
-        *,
-        reason: Reason | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        order: Order = Order.OLDEST,
-        behind: tuple[datetime, int] | None = None,
-        visitor_digest: UUID | None = None,
-        action_map_id: UUID | None = None,
-    ) -> Generator[KeptSignal]:
-        """Stream the refusals of a visitor. Nothing is asked before the first one is wanted.
-
-        Raises:
-            NotOverShardsError: No visitor is given.
-        """
-        if visitor_digest is None:
-            raise NotOverShardsError("to list the refusals of all visitors")
-        shard = self._router.ask_one(visitor_digest, lambda one: one)
-        found = shard.store.refusals.refusals(
-            organization,
-            reason=reason,
-            since=since,
-            until=until,
-            order=order,
-            behind=behind,
-            visitor_digest=visitor_digest,
-            action_map_id=action_map_id,
-        )
-        yield from self._router.stream(shard, found)
-
-    def prune(self, before: datetime) -> int:
-        """Delete some refusals on each shard; return their number."""
-        return sum(self._router.ask_each(lambda shard: shard.store.refusals.prune(before)))
-
-    def prune_unattributed(self, before: datetime) -> int:
-        """Delete some refusals without a visitor on each shard; return their number."""
-        return sum(self._router.ask_each(lambda shard: shard.store.refusals.prune_unattributed(before)))
-
-
 class RoutedReads:
     """The application's `ReadSide` over several shards, without its deadlines; thread-safe.
 
@@ -160,24 +117,48 @@ class RoutedReads:
         return found
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
+        self,
+        organization: str,
+        action_map_id: ActionMapId,
+        behind: VisitorKey | None = None,
+        *,
+        of_slice: int | None = None,
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, shard by shard, after the visitor `behind` if given.
+        """Stream the suppressions of an action map, sorted by token, after the visitor `behind` if given.
+
+        A token stays when its slice moves, so the list goes on at the slice's new shard.
 
         Raises:
             UnknownVisitorError: No event was recorded of the visitor `behind`.
+            SliceInMotionError: A slice has had no owner for some seconds.
+            ShardUnavailableError: A shard cannot be reached; what came before is not all.
         """
-        shards = self._router.all()
+        self._router.read_held(self._router.all())  # so that a missing shard is an error of the first row
+        slices = SLICES_BY_TOKEN if of_slice is None else (of_slice,)
         if behind is not None:
-            first = self._router.map.shard_of(self._streams.key(organization).digest(behind))
-            shards = [shard for shard in shards if shard.number >= first]
-        first_number = shards[0].number
-        return self._router.stream_all(
-            shards,
-            lambda shard: shard.store.reads.suppressions_of_action_map(
-                organization, action_map_id, behind if shard.number == first_number else None
-            ),
-        )
+            slices = slices[slices.index(slice_of(self._streams.key(organization).digest(behind))) :]
+        for number in slices:
+            while True:
+                rows = self._some_suppressions(organization, action_map_id, behind, number)
+                yield from rows
+                if len(rows) < _SUPPRESSIONS_AT_ONCE:
+                    break
+                behind = VisitorKey(rows[-1].customer_id_type, rows[-1].customer_id)
+            behind = None
+
+    def _some_suppressions(
+        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None, number: int
+    ) -> Sequence[Suppression]:
+        """Return the next suppressions of a slice."""
+
+        def ask(shard: Shard) -> Sequence[Suppression]:
+            found = shard.store.reads.suppressions_of_action_map(
+                organization, action_map_id, behind, of_slice=number
+            )
+            with closing(found):
+                return list(islice(found, _SUPPRESSIONS_AT_ONCE))
+
+        return self._router.ask_slice(number, ask)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, shard by shard."""

@@ -157,20 +157,29 @@ class Router:
         return shard
 
     def ask_one(self, digest: UUID, ask: Callable[[Shard], T]) -> T:
-        """Ask the shard of a visitor; again, by a map read anew, while the slice has gone elsewhere.
+        """Ask the shard of a visitor; see `ask_slice`.
 
         Args:
             digest: The visitor's digest.
+            ask: Asks a shard.
+        """
+        return self.ask_slice(slice_of(digest), ask)
+
+    def ask_slice(self, slice_number: int, ask: Callable[[Shard], T]) -> T:
+        """Ask the shard of a slice; again, by a map read anew, while the slice has gone elsewhere.
+
+        Args:
+            slice_number: The slice.
             ask: Asks a shard. What it returns counts if the shard owns the slice afterwards.
 
         Raises:
             SliceInMotionError: The slice has had no owner for some seconds.
             ShardUnavailableError: The shard cannot be reached.
         """
-        slice_number, patience = slice_of(digest), Patience(PATIENCE_SECONDS)
+        patience = Patience(PATIENCE_SECONDS)
         current = self.map
         while True:
-            found = self._try(current.shard_of(digest), slice_number, ask)
+            found = self._try(current.shards[slice_number], slice_number, ask)
             if found is not None:
                 return found[0]
             patience.pause(current, [slice_number])

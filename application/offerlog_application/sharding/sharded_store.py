@@ -8,6 +8,7 @@ from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.added_offers import AddedOffers
 from offerlog_application.sharding.keys_of_shards import MasterKeysOfShards
 from offerlog_application.sharding.merged_events import MergedEventSource
+from offerlog_application.sharding.merged_refusals import MergedRefusals
 from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
 from offerlog_application.sharding.organizations_of_shards import AllOrganizationVisitors
 from offerlog_application.sharding.ports_of_all import (
@@ -20,7 +21,6 @@ from offerlog_application.sharding.ports_of_all import (
 from offerlog_application.sharding.ports_of_visitors import (
     RoutedHistories,
     RoutedReads,
-    RoutedRefusals,
     RoutedStreams,
 )
 from offerlog_application.sharding.refused_port import NoneYet, RefusedFigures, RefusedPort
@@ -37,7 +37,7 @@ def make_sharded_store(router: Router) -> Store:
         "visitors": histories,
         "reads": RoutedReads(router, streams),
         "offers": AddedOffers(router),
-        "refusals": RoutedRefusals(router),
+        "refusals": MergedRefusals(router),
         "event_source": MergedEventSource(router),
         "stream_source": MergedStreams(router),
         "subscriptions": SubscriptionsOfShards(router),

@@ -21,6 +21,7 @@ from offerlog_application.projections.current_state import ParkedRow, deadline_o
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
 from offerlog_domain.service_events import BlockedTally, ServiceEvent
+from offerlog_domain.stream_ids import ALL_TOKENS, tokens_of_slice
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.clock import SystemClock
@@ -63,9 +64,15 @@ class MemoryReads:
         return found
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
+        self,
+        organization: str,
+        action_map_id: ActionMapId,
+        behind: VisitorKey | None = None,
+        *,
+        of_slice: int | None = None,
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, sorted by token, after `behind` if given."""
+        """Stream the suppressions of an action map, or of a slice of it, sorted by token, after `behind`."""
+        low, high = ALL_TOKENS if of_slice is None else tokens_of_slice(of_slice)
         start = None if behind is None else self._log.find_visitor(organization, behind)
         if behind is not None and start is None:
             raise UnknownVisitorError
@@ -74,7 +81,7 @@ class MemoryReads:
             rows = [
                 (key, row)
                 for key, row in sorted(self._log.suppressions.items())
-                if self._log.is_suppressed(key, now)
+                if low <= key.visitor <= high and self._log.is_suppressed(key, now)
             ]
             visitors = {key.visitor: self._log.visitors.of_token(key.visitor).key for key, _ in rows}
         for key, row in rows:

@@ -1,24 +1,43 @@
 """Analyses over several servers: they answer as a single store with the same signals does."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from itertools import product
-from typing import Any, Final
+from functools import partial
+from itertools import islice, product
+from typing import Any, Final, TypeVar
 
 import pytest
 
-from offerlog import Cohort, CountBy, MetricSet, Offerlog, ReportQuery, ShardUnavailableError, Stage, State
+from offerlog import (
+    Cohort,
+    CountBy,
+    KeptSignal,
+    MetricSet,
+    Offerlog,
+    Order,
+    Reason,
+    ReportQuery,
+    ShardUnavailableError,
+    Stage,
+    State,
+    Suppression,
+    VisitorKey,
+)
 from offerlog.testing import SettableClock
 from offerlog_application.ports.offer_reads import ListedOffer, ListPlace, OfferNumber
 from offerlog_application.ports.positions import split_position
 from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.metrics import OfferEnd
+from offerlog_domain.stream_ids import SLICES_BY_TOKEN, slice_of
 from offerlog_infrastructure.composition import open_offerlog
 from support.installations import Stores, make_stores, move_slice, shard_of
 from support.journeys import DAY, an_id, blocked_event, journeys, signal
+
+T = TypeVar("T")
 
 _VISITORS: Final = 70
 _MAP: Final = an_id("map", 0)
@@ -144,6 +163,68 @@ def test_all_answers_are_those_of_one_store_also_after_a_move(
     _compare(sharded, single)
 
 
+def _page_through(
+    read: Callable[[Any], Generator[T]],
+    place_of: Callable[[T], object],
+    moves: Sequence[Callable[[], object]],
+) -> list[T]:
+    """Read a list page by page, each from the place of the last row, with moves in between."""
+    found: list[T] = []
+    to_do = [*moves]
+    while True:
+        with closing(read(place_of(found[-1]) if found else None)) as rows:
+            page = list(islice(rows, 7))
+        found += page
+        if len(page) < 7:
+            assert not to_do
+            return found
+        if to_do:
+            to_do.pop()()
+
+
+def test_lists_go_on_where_they_were_while_slices_move(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each suppressed visitor and each refusal comes once, in the order of a single store."""
+    sharded, single = services
+    monkeypatch.setattr("offerlog_application.sharding.merged_refusals._AT_ONCE", 5)
+    monkeypatch.setattr("offerlog_application.sharding.ports_of_visitors._SUPPRESSIONS_AT_ONCE", 3)
+    moves = [lambda: move_slice(stores, 8, 0), lambda: move_slice(stores, 12, 1)]
+    # when
+    suppressed = _page_through(
+        lambda behind: sharded.suppressed_visitors(_MAP, behind=behind),
+        lambda one: VisitorKey(one.customer_id_type, one.customer_id),
+        moves,
+    )
+    # then
+    expected = list(single.suppressed_visitors(_MAP))
+    assert sorted(suppressed, key=repr) == sorted(expected, key=repr)
+    slices = [SLICES_BY_TOKEN.index(_slice_of(sharded, one)) for one in suppressed]
+    assert slices == sorted(slices)
+    # and refusals, of which many have the same time
+    for order in Order:
+        back = [lambda: move_slice(stores, 8, 1), lambda: move_slice(stores, 12, 2)]
+        refused = _page_through(
+            partial(_refusals, sharded, order),
+            lambda one: (one.recorded_at, one.number),
+            back if order is Order.NEWEST else [],
+        )
+        right = list(_refusals(single, order, None))
+        assert len(refused) == len({one.number for one in refused}) > 20
+        assert sorted(one.raw for one in refused) == sorted(one.raw for one in right)
+        assert [one.recorded_at for one in refused] == [one.recorded_at for one in right]
+    visitor: dict[str, Any] = {"customer_id": "visitor-7"}
+    assert [one.raw for one in sharded.refusals(**visitor)] == [one.raw for one in single.refusals(**visitor)]
+
+
+def _refusals(service: Offerlog, order: Order, behind: Any) -> Generator[KeptSignal]:
+    return service.refusals(order=order, reason=Reason.TERMINAL_STATE, behind=behind)
+
+
+def _slice_of(service: Offerlog, one: Suppression) -> int:
+    return slice_of(service._service.digest("default", VisitorKey(one.customer_id_type, one.customer_id)))
+
+
 def test_what_is_too_large_is_too_large_for_all_servers_together(
     services: tuple[ShardedOfferlog, Offerlog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +251,8 @@ def test_a_server_that_is_down_is_named(
         lambda: sharded.analysis.blocked_offers(_QUERIES[0]),
         lambda: sharded.analysis.times(_QUERIES[0]),
         lambda: sharded.analysis.action_maps_report(_QUERIES[0]),
+        lambda: list(sharded.refusals()),
+        lambda: next(sharded.suppressed_visitors(_MAP)),
         lambda: sharded.analysis.offers_behind(_QUERIES[0], OfferNumber(State.OFFERED)),
     ]
     stores.proxy.go_away()

@@ -89,7 +89,7 @@ def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
         listed = _list_all(client, f"{_REPORT}/visitor-offers", metric="rejected", limit="7")
         assert {one["customer_id"] for one in listed} == {f"visitor-{n}" for n in range(_VISITORS)}
         # and what does not work yet
-        for path in ("/v1/refusals", "/v1/visitors", f"{_REPORT}?proof=true"):
+        for path in ("/v1/visitors", f"{_REPORT}?proof=true"):
             refused = client.get(path)
             assert (refused.status_code, refused.json()["type"]) == (501, "/problems/several-servers"), path
         # and monitors

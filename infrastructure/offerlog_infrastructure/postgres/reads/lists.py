@@ -26,6 +26,7 @@ from offerlog_domain.events import SignalParked
 from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import KEPT_TEXT_BYTES
+from offerlog_domain.stream_ids import ALL_TOKENS, tokens_of_slice
 from offerlog_domain.uuids import format_uuid
 from offerlog_infrastructure.postgres.action_map_policies import (
     JOIN_POLICY,
@@ -72,7 +73,8 @@ _SELECT_BY_ACTION_MAP: LiteralString = f"""
     FROM suppressions s JOIN visitors v ON v.token = s.visitor {JOIN_POLICY}
     WHERE s.organization = %(organization)s AND s.action_map_id = %(action_map_id)s
       AND coalesce({SUPPRESSED_UNTIL} > %(now)s, true)
-      AND s.visitor > %(visitor)s AND v.token > %(visitor)s -- the latter for a merge join
+      AND s.visitor > %(visitor)s AND s.visitor <= %(last)s
+      AND v.token > %(visitor)s AND v.token <= %(last)s -- likewise, for a merge join
     ORDER BY s.visitor LIMIT %(limit)s
 """
 _SELECT_TOKEN: LiteralString = "SELECT token FROM visitors WHERE digest = %s"  # noqa: S105 - no password
@@ -109,9 +111,6 @@ _ACTION_MAP: Final = 3
 """The place of the action map in a row of `_SUPPRESSED`."""
 
 _SUPPRESSED_NAMES: Final = [column.split(".")[1] for column in _SUPPRESSED.split(", ")]
-
-_BEFORE_ALL: Final = -(1 << 63)
-"""A number before all tokens."""
 
 _PARKED_NAME: Final = SignalParked.stored_name.encode()
 
@@ -185,11 +184,26 @@ class PostgresReadSide:
         return Freshness(position, age, waiting)
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
+        self,
+        organization: str,
+        action_map_id: ActionMapId,
+        behind: VisitorKey | None = None,
+        *,
+        of_slice: int | None = None,
     ) -> Generator[Suppression]:
-        """Stream the visitors that this map must not offer to, sorted, after a given visitor if any."""
-        start = _BEFORE_ALL if behind is None else self._find_token(organization, behind)
-        where = {"organization": organization, "action_map_id": action_map_id, "now": self._clock.now()}
+        """Stream the visitors that this map must not offer to, sorted, after a given visitor if any.
+
+        With `of_slice`, only those of a slice.
+        """
+        low, high = ALL_TOKENS if of_slice is None else tokens_of_slice(of_slice)
+        # The first token of a slice is no visitor's: its second is 0.
+        start = low if behind is None else self._find_token(organization, behind)
+        where = {
+            "organization": organization,
+            "action_map_id": action_map_id,
+            "now": self._clock.now(),
+            "last": high,
+        }
         rows = stream_rows(self._datastore, _SELECT_BY_ACTION_MAP, where, {"visitor": start}, page=_PAGE)
         for row in rows:
             token, kek, wrapped_key = row["token"], row["kek"], bytes(row["wrapped_key"])

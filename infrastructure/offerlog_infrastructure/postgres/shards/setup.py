@@ -73,6 +73,9 @@ _USED: LiteralString = """
         OR EXISTS (SELECT FROM organizations) OR EXISTS (SELECT FROM api_keys)
         OR EXISTS (SELECT FROM refusals) OR pg_sequence_last_value('log_positions') IS NOT NULL
 """
+_NUMBER_REFUSALS: LiteralString = (
+    "SELECT setval(pg_get_serial_sequence('refusals', 'id'), %s, false)"  # likewise: they move, too
+)
 _GIVE_ALL: LiteralString = "UPDATE slices SET is_owned = false"
 _GIVE: LiteralString = """
     UPDATE slices SET is_owned = false, epoch = epoch + 1 WHERE slice = %s AND is_owned
@@ -232,7 +235,7 @@ def _find_number(
 
 
 def _number(target: OfferlogApplication, identity: ShardIdentity) -> None:
-    """Give an empty store its number: its positions begin behind those of all others, and it owns no slice.
+    """Give an empty store its number: it counts positions and refusals behind all others, and owns no slice.
 
     Raises:
         ShardError: The store is not empty.
@@ -252,6 +255,7 @@ def _number(target: OfferlogApplication, identity: ShardIdentity) -> None:
         if cursor.execute(_USED).fetchone() != (False,):
             raise _used()
         cursor.execute(renumber)
+        cursor.execute(_NUMBER_REFUSALS, (first,))
         cursor.execute(_GIVE_ALL)
         cursor.execute(_INSERT_SHARD, identity)
 

@@ -71,8 +71,10 @@ _LAST_POSITION: Final = (1 << 63) - 1
 
 
 _ADD_REFUSALS: LiteralString = """
-    INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.staged_refusals ORDER BY id
+    INSERT INTO {} (id, {columns}) OVERRIDING SYSTEM VALUE
+    SELECT id, {columns} FROM pg_temp.staged_refusals ORDER BY id
 """
+"""They keep their numbers, as those of two shards differ: so a list of refusals goes on behind a move."""
 
 
 class SliceCopy:

@@ -1,0 +1,96 @@
+"""The refusals of all shards, merged by their time and number. A number is not drawn by two shards."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from offerlog_application.ports.read_models import KeptSignal, Order
+from offerlog_application.sharding.router import Router, Shard
+from offerlog_domain.outcomes import Reason
+
+_AT_ONCE: Final = 250
+"""Refusals that a shard is asked for at once: as many as a store reads."""
+
+_Place = tuple[datetime, int]
+
+
+class MergedRefusals:
+    """The application's `RefusalLog` over several shards; thread-safe.
+
+    A refusal keeps its number when its slice moves. So a place in the list is the same afterwards.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def refusals(
+        self,
+        organization: str,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Order = Order.OLDEST,
+        behind: _Place | None = None,
+        visitor_digest: UUID | None = None,
+        action_map_id: UUID | None = None,
+    ) -> Generator[KeptSignal]:
+        """Stream the refusals of [since, until), those of a visitor from the visitor's shard alone.
+
+        Raises:
+            SliceInMotionError: A slice has been on its way for some seconds.
+            ShardUnavailableError: A shard cannot be reached; what came before is not all.
+        """
+        place = behind
+
+        def ask(shard: Shard) -> Sequence[KeptSignal]:
+            found = shard.store.refusals.refusals(
+                organization,
+                reason=reason,
+                since=since,
+                until=until,
+                order=order,
+                behind=place,
+                visitor_digest=visitor_digest,
+                action_map_id=action_map_id,
+            )
+            with closing(found):
+                return list(islice(found, _AT_ONCE))
+
+        while True:
+            if visitor_digest is None:
+                rows, is_end = _merge(self._router.ask_all(ask), order)
+            else:
+                rows = self._router.ask_one(visitor_digest, ask)
+                is_end = len(rows) < _AT_ONCE
+            yield from rows
+            if is_end:
+                return
+            place = _place_of(rows[-1])
+
+    def prune(self, before: datetime) -> int:
+        """Delete some refusals on each shard; return their number."""
+        return sum(self._router.ask_each(lambda shard: shard.store.refusals.prune(before)))
+
+    def prune_unattributed(self, before: datetime) -> int:
+        """Delete some refusals without a visitor on each shard; return their number."""
+        return sum(self._router.ask_each(lambda shard: shard.store.refusals.prune_unattributed(before)))
+
+
+def _place_of(one: KeptSignal) -> _Place:
+    return one.recorded_at, one.number
+
+
+def _merge(found: Sequence[Sequence[KeptSignal]], order: Order) -> tuple[Sequence[KeptSignal], bool]:
+    """Merge the next refusals of all shards, as far as each has been read; True if there are no more."""
+    newest_first = order is Order.NEWEST
+    rows = sorted((one for some in found for one in some), key=_place_of, reverse=newest_first)
+    ends = [_place_of(some[-1]) for some in found if len(some) == _AT_ONCE]
+    if not ends:
+        return rows, True
+    if newest_first:
+        return [one for one in rows if _place_of(one) >= max(ends)], False
+    return [one for one in rows if _place_of(one) <= min(ends)], False
