@@ -200,7 +200,7 @@ class Installation:
             return self._home.undo_move(stores, number)
 
     def moves(self) -> Sequence[MoveProgress]:
-        """Return the moves of slices that are under way, or were interrupted, as far as the home knows."""
+        """Return the moves that are under way, or were interrupted last, as far as the home knows."""
         return self._home.directory().moves() if self._home.is_home else []
 
     @contextmanager

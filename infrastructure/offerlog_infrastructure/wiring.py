@@ -22,6 +22,8 @@ from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.opened_shards import OpenedShards
 from offerlog_infrastructure.opened_store import OpenStore
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.shards.interrupted_moves import InterruptedMoves
 from offerlog_infrastructure.shard_places import place_of_shard
 from offerlog_infrastructure.webhooks.networks import Network
 
@@ -154,10 +156,14 @@ def make_sharded_service(
     """
     home.watch_server(HOME)
     of_home = make_shard(home, options, ExitStack())
+    opened = {HOME: home.application}
+
+    def open_shard(number: int, url: str) -> Shard:
+        shard, opened[number] = _open_shard(home, options, number, url)
+        return shard
+
     try:
-        shards = OpenedShards(
-            of_home, home.directory(), lambda number, url: _open_shard(home, options, number, url)
-        )
+        shards = OpenedShards(of_home, home.directory(), open_shard)
     except BaseException:
         of_home.service.close()
         raise
@@ -165,6 +171,7 @@ def make_sharded_service(
     shards.begin()
     return ShardedOfferlog(
         shards,
+        InterruptedMoves(home.application, opened, shards.get),
         clock=options.clock,
         rules=options.rules,
         organization=options.organization,
@@ -174,8 +181,10 @@ def make_sharded_service(
     )
 
 
-def _open_shard(home: OpenStore, options: ServiceOptions, number: int, url: str) -> Shard:
-    """Open another shard than the home; its service closes its store.
+def _open_shard(
+    home: OpenStore, options: ServiceOptions, number: int, url: str
+) -> tuple[Shard, OfferlogApplication]:
+    """Open another shard than the home, and return its log, too; its service closes its store.
 
     Raises:
         ShardError: The store at the address is another one.
@@ -198,4 +207,4 @@ def _open_shard(home: OpenStore, options: ServiceOptions, number: int, url: str)
         resources = ExitStack()
         shard = make_shard(store, options, resources, number=number)
         resources.push(held.pop_all())
-    return shard
+    return shard, store.application

@@ -2,7 +2,8 @@
  * The move of a slice between two servers, by the fence. The model stood here first; `postgres/shards/move_steps.py` has its
  * conditions, and `moving.py` its steps. There the staging table is a transaction on the target that is open up to the take, and
  * the row of `arriving_slices` is its label: of a killed mover nothing but the label is left. So a mover that finds the slice fenced
- * always goes by way of `close`.
+ * always goes by way of `close`, and does not wait for writers. A service that ends the move of a killed mover does the same: it is one
+ * more mover here.
  *
  * Each shard has a row of the slice: who owns it, under which epoch, and what is staged. Writers take the address of
  * the slice from a directory that may be stale, down or wrong: the model lets it answer anything. They look at the
@@ -144,6 +145,8 @@ killed:
   :: atomic { shards[1].owns && shards[1].epoch + 2 <= LAST_EPOCH -> from = 1; label = FROM.epoch }
   :: atomic { shards[0].is_fenced -> from = 0; label = FROM.epoch - 1; goto fenced }
   :: atomic { shards[1].is_fenced -> from = 1; label = FROM.epoch - 1; goto fenced }
+  :: atomic { shards[0].is_fenced -> from = 0; label = FROM.epoch - 1; goto close } /* need not wait: it takes nothing */
+  :: atomic { shards[1].is_fenced -> from = 1; label = FROM.epoch - 1; goto close }
   fi;
 
   /* stage; a label that is closed means that another mover has begun to undo the move */

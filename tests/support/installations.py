@@ -17,6 +17,7 @@ from offerlog_infrastructure.installation import Installation, parse_slices
 from support.journeys import an_id
 from support.keyrings import run_keyring
 from support.proxy import Proxy
+from support.recount import rows
 
 
 def without_password(dsn: str) -> str:
@@ -78,6 +79,12 @@ def move_slice(stores: Stores, number: int, shard: int) -> MovedSlice:
     """Move a slice to a shard."""
     with Installation(None, stores.dsns[0], run_keyring()) as installation:
         return installation.move(number, shard, lambda _: None)
+
+
+def owners_of(stores: Stores, number: int) -> list[int]:
+    """The numbers of the shards that own a slice."""
+    asked = "SELECT is_owned FROM slices WHERE slice = %s"
+    return [shard for shard, address in enumerate(stores.dsns) if rows(address, asked, number) == [(True,)]]
 
 
 def undo_move(stores: Stores, number: int) -> int:

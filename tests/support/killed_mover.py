@@ -1,14 +1,19 @@
-"""A mover that kills itself behind a step: python -m support.killed_mover HOME SLICE SHARD STEP."""
+"""A mover that kills or stops itself at a step: python -m support.killed_mover HOME SLICE SHARD STEP SIGNAL.
+
+One that is stopped goes on, and moves the slice, once it is sent SIGCONT.
+"""
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
-from offerlog_infrastructure.postgres.shards import move_steps, moving, slice_leave
-from offerlog_infrastructure.postgres.shards.moving import SliceMover
+from offerlog_infrastructure.postgres.shards import move_ends, move_steps, slice_leave
+from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.keyrings import run_keyring
 
@@ -19,26 +24,53 @@ STEPS: Final[dict[str, tuple[Any, str]]] = {
     "wait": (PostgresFence, "finish"),
     "rest": (SliceCopy, "copy_rest"),
     "all but the commit": (move_steps, "take"),
-    "directory": (SliceMover, "_update_directory"),
+    "directory": (MoveEnds, "update_directory"),
     "all but the end": (slice_leave, "_try_to_leave"),
-    "leave": (moving, "leave"),
+    "leave": (move_ends, "leave"),
 }
-"""Behind these it is killed."""
+"""Behind these it is killed or stopped."""
 
-BEFORE: Final = {"commit": (SliceMover, "_end")}
-"""Before these it is killed."""
+BEFORE: Final = {"commit": (MoveEnds, "end")}
+"""Before these it is killed or stopped."""
+
+
+_SECONDS: Final = 120
+
+
+def start_mover(home: str, number: int, shard: int, step: str, sent: signal.Signals) -> subprocess.Popen[str]:
+    """Start a mover that sends itself a signal at a step."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "support.killed_mover", home, str(number), str(shard), step, sent.name],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_mover(home: str, number: int, shard: int, step: str) -> None:
+    """Let a mover kill itself at a step."""
+    with start_mover(home, number, shard, step, signal.SIGKILL) as mover:
+        try:
+            _, errors = mover.communicate(timeout=_SECONDS)
+        finally:
+            mover.kill()
+    assert mover.returncode == -signal.SIGKILL, errors
 
 
 def main() -> None:
     """Move a slice, up to a step."""
-    home, number, shard, step = sys.argv[1:]
+    home, number, shard, step, name_of_signal = sys.argv[1:]
     owner, name = {**STEPS, **BEFORE}[step]
     function = getattr(owner, name)
 
-    def run(*args: Any, **named: Any) -> None:
-        if step not in BEFORE:
-            function(*args, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def run(*args: Any, **named: Any) -> Any:
+        if step in BEFORE:
+            os.kill(os.getpid(), signal.Signals[name_of_signal])
+            return function(*args, **named)
+        result = function(*args, **named)
+        os.kill(os.getpid(), signal.Signals[name_of_signal])
+        return result
 
     setattr(owner, name, run)
     with Installation(None, home, run_keyring()) as installation:

@@ -101,7 +101,8 @@ class MoveProgress(NamedTuple):
         source: The number of the shard that has had it.
         target: The number of the shard that gets it.
         step: What is being done: `copying`, `comparing`, `fenced` (no shard owns it, and its signals wait),
-            or `leaving` (the target has it, and the source deletes its rows).
+            or `leaving` (the target has it, and the source deletes its rows). Of a move that was interrupted
+            and that a service has ended: `undone` or `completed`.
         copied: Number of events copied so far.
         events: Number of events of the slice, as far as it is known.
     """
@@ -112,6 +113,10 @@ class MoveProgress(NamedTuple):
     step: str
     copied: int
     events: int
+
+
+ENDED_STEPS: Final = ("undone", "completed")
+"""The steps of moves that were interrupted, and that a service has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,21 @@ class Directory(Protocol):
 
     def addresses(self) -> Mapping[int, str]:
         """Return the addresses of all shards but the home, by number."""
+
+
+class MovesUpkeep(Protocol):
+    """The upkeep of moves; for one thread."""
+
+    def end_interrupted(self, numbers: Collection[int]) -> None:
+        """End the moves of slices whose mover is gone, as far as their shards can be reached.
+
+        Args:
+            numbers: The numbers of the shards, as far as they are known.
+
+        Raises:
+            StoreUnavailableError: A shard cannot be reached. The next call tries again.
+            ClosedError: The service has been closed.
+        """
 
 
 class ShardError(OfferlogError):

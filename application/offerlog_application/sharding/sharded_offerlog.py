@@ -16,7 +16,7 @@ from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.read_models import Freshness, Proof
-from offerlog_application.ports.shards import ShardProgress, ShardUnavailableError
+from offerlog_application.ports.shards import MovesUpkeep, ShardProgress, ShardUnavailableError
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
@@ -29,6 +29,7 @@ from offerlog_application.reading.performance_report import (
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_application.recording.expiry import Expired
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.schedule.periodic_thread import PeriodicThread
 from offerlog_application.sharding.added_changes import CountsOfShards
 from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.divided_writer import DividedWriter
@@ -46,8 +47,13 @@ from offerlog_domain.identity import VisitorKey, parse_visitor_key
 _PROGRESS_SECONDS: Final = 1.0
 """Seconds for which the progress of a shard is waited for: monitors ask for it, and have time limits."""
 
-
 _CATCH_UP_SECONDS: Final = 60.0
+
+_MOVES_SECONDS: Final = 1.0
+"""Seconds between two looks for moves that were interrupted."""
+
+_CLOSING_SECONDS: Final = 2.0
+"""Seconds for which `close` waits for such a look. What it was doing, the next process does."""
 
 
 class ShardedOfferlog(Offerlog):
@@ -59,6 +65,7 @@ class ShardedOfferlog(Offerlog):
 
     Args:
         shards: The shards. `resources` closes them.
+        moves: Ends moves of slices that were interrupted.
         clock: The service's clock.
         rules: The periods that an operator may set.
         organization: The organization of calls that name none.
@@ -70,6 +77,7 @@ class ShardedOfferlog(Offerlog):
     def __init__(
         self,
         shards: OpenShards,
+        moves: MovesUpkeep,
         *,
         clock: Clock,
         rules: Rules,
@@ -79,6 +87,8 @@ class ShardedOfferlog(Offerlog):
         refusal_policy: RefusalPolicy,
     ) -> None:
         self._shards = shards
+        self._moves = moves
+        self._moves_keeper: PeriodicThread | None = None
         self._router = router = Router(shards)
         self._routed_reads = RoutedReads(router, RoutedStreams(router))
         store = make_sharded_store(router)
@@ -226,13 +236,26 @@ class ShardedOfferlog(Offerlog):
         )
 
     def keep_deadlines(self) -> None:
-        """Start the upkeep of each shard in the background, also of one that is reached later.
+        """Start the upkeep of each shard in the background, also of one that is reached later, and of moves.
 
         A process that keeps something serves: it waits for its shards now, for seconds, and never on its
         event loop.
         """
         self._shards.await_first_attempts()
         self._shards.keep_deadlines()
+        if self._moves_keeper is None:
+            self._moves_keeper = PeriodicThread(
+                "offerlog-moves",
+                _MOVES_SECONDS,
+                lambda _: self._moves.end_interrupted(self._router.map.numbers),
+                "interrupted moves could not be looked for, which will be tried again: %s",
+            )
+
+    def close(self) -> None:
+        """End the upkeep of moves, and close; see `Offerlog.close`."""
+        if self._moves_keeper is not None:
+            self._moves_keeper.close(_CLOSING_SECONDS)
+        super().close()
 
     def keep_key_uses(self) -> None:
         """Store from time to time on the home when keys were used in this process.

@@ -14,7 +14,7 @@ from offerlog_infrastructure.cli.output import Form, console, print_json, table,
 from offerlog_infrastructure.cli.streams import telling
 
 if TYPE_CHECKING:
-    from offerlog_application.ports.shards import ShardState
+    from offerlog_application.ports.shards import MoveProgress, ShardState
     from offerlog_infrastructure.installation import Installation
 
 
@@ -107,10 +107,12 @@ def move(
     former server deletes its copy, once its projections and its tree have
     passed it: so a service must run. Reports wait for that.
 
-    If the command is interrupted, the same command goes on, and --undo lets
-    the former server keep the slice, unless it has changed hands already. To
-    move it back afterwards, move it once more. A server with an archive
-    cannot give slices away. See `offerlog shards status` for moves under way.
+    If the command is killed, a running service ends the move within seconds:
+    a slice that has changed hands stays there, and any other stays where it
+    was. Without a service, the same command goes on. --undo lets the former
+    server keep the slice, unless it has changed hands already. To move it
+    back afterwards, move it once more. A server with an archive cannot give
+    slices away. See `offerlog shards status` for moves under way.
     """
     from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.move_bar import move_bar  # noqa: PLC0415 - as above
@@ -150,13 +152,15 @@ def status(
 ) -> None:
     """List the servers with their slices and the number of their visitors.
 
-    Asks each of them, and lists the moves of slices that are under way, also
-    those that were interrupted. Exit code 1 if one cannot be reached, 3 if
-    one does not own what the directory says.
+    Asks each of them, and lists the moves of slices that are under way, and
+    those that were interrupted and that a service has ended. Exit code 1 if
+    one cannot be reached, 3 if one does not own what the directory says.
     """
+    from offerlog_application.ports.shards import ENDED_STEPS  # noqa: PLC0415 - --help need not wait for it
+
     with _open(store) as installation:
         states, moves = installation.states(), installation.moves()
-    moving = {one.slice for one in moves}
+    moving = {one.slice for one in moves if one.step not in ENDED_STEPS}
     out = console()
     rows = table(out, ["shard", "server", "slices", "visitors", "state"], numbers=0)
     for one in states:
@@ -171,11 +175,7 @@ def status(
         if form is Form.JSON:
             print_json({**each._asdict(), "slice": f"{each.slice:x}"})
         else:
-            out.print(
-                f"Slice {each.slice:x} moves from shard {each.source} to {each.target}: {each.step},"
-                f" {each.copied:,} of {each.events:,} events copied. If no command is at work on it, run"
-                f" `offerlog shards move {each.slice:x} --to {each.target}` again, or with --undo."
-            )
+            out.print(_describe_move(each))
     if any(one.trouble is not None for one in states):
         raise typer.Exit(ExitCode.FAILED)
     if any(({*one.slices} ^ {*(one.owned or ())}) - moving for one in states):
@@ -220,6 +220,21 @@ def _describe(one: "ShardState", moving: Collection[int]) -> dict[str, object]:
         "visitors": one.visitors,
         "state": state,
     }
+
+
+def _describe_move(move: "MoveProgress") -> str:
+    again = f"`offerlog shards move {move.slice:x} --to {move.target}`"
+    places = f"from shard {move.source} to {move.target}"
+    last = f"The last move of slice {move.slice:x}, {places}, was interrupted, and a service has"
+    if move.step == "undone":
+        return f"{last} undone it: shard {move.source} has the slice. To move it, run {again} again."
+    if move.step == "completed":
+        return f"{last} completed it: shard {move.target} has the slice."
+    return (
+        f"Slice {move.slice:x} moves {places}: {move.step}, {move.copied:,} of {move.events:,} events copied."
+        f" If its command was killed, a service ends the move within seconds; where none runs, run {again}"
+        " again, or with --undo."
+    )
 
 
 def _audit_places(store: StoreOptions) -> "tuple[Path, Path | None]":

@@ -1,13 +1,9 @@
 """A mover that is killed at any step: the slice is on one shard, and the next mover goes on or undoes it."""
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from signal import SIGKILL
 from typing import Any, Final
 
 import psycopg
@@ -26,18 +22,18 @@ from support.installations import (
     compare_answers,
     make_stores,
     move_slice,
+    owners_of,
     undo_move,
     visitors_of_slice,
 )
 from support.journeys import DAY, an_id, journeys, signal
-from support.killed_mover import BEFORE, STEPS
+from support.killed_mover import BEFORE, STEPS, kill_mover
 from support.recount import rows, until
 
 _VISITORS: Final = 24
 _MANY: Final = 1_000
 """Among so many visitors are some of each slice."""
 
-_TESTS: Final = Path(__file__).parents[2]
 _NUMBER: Final = 3
 """The slice that moves."""
 
@@ -67,25 +63,6 @@ def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerl
         yield sharded, single
 
 
-def _kill(stores: Stores, step: str, target: int) -> None:
-    killed = subprocess.run(
-        [sys.executable, "-m", "support.killed_mover", stores.dsns[0], str(_NUMBER), str(target), step],
-        cwd=_TESTS,
-        check=False,
-        capture_output=True,
-        timeout=120,
-    )
-    assert killed.returncode == -SIGKILL, killed.stderr.decode()
-
-
-def _owner(stores: Stores) -> list[int]:
-    return [
-        number
-        for number, address in enumerate(stores.dsns)
-        if rows(address, "SELECT is_owned FROM slices WHERE slice = %s", _NUMBER) == [(True,)]
-    ]
-
-
 def _stands_still(address: str) -> bool:
     asked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE %s AND datname = current_database()"
     return rows(address, asked, "%COPY%") != []
@@ -106,7 +83,7 @@ def test_each_step_may_be_the_last(
     visitors = [*range(0, _VISITORS, 8), *moving]
     for n, step in enumerate([*STEPS, *BEFORE] if "OFFERLOG_EXAMPLES" in os.environ else _SOME_STEPS):
         # when
-        _kill(stores, step, target)
+        kill_mover(stores.dsns[0], _NUMBER, target, step)
         # then there is one owner, or none
         late = [
             signal(state, visitor=visitor, action=10 + n, actionMapId=an_id("map", visitor % 3))
@@ -114,7 +91,7 @@ def test_each_step_may_be_the_last(
             for state in ("offered", "rejected")
         ]
         if step in _UNOWNED:
-            assert _owner(stores) == []
+            assert owners_of(stores, _NUMBER) == []
             with pytest.raises(SliceInMotionError, match="slice 3 is on its way"):
                 sharded.record([signal("offered", visitor=moving[0], action=10 + n)])
             # and reports are whole, as the former owner has all of it
@@ -122,12 +99,12 @@ def test_each_step_may_be_the_last(
             if n % 2:
                 assert undo_move(stores, _NUMBER) == 1 - target
         else:
-            assert len(_owner(stores)) == 1
+            assert len(owners_of(stores, _NUMBER)) == 1
             outcomes = [one.record(late).outcomes for one in services]
             assert outcomes[0] == outcomes[1]
         # and the next command goes on
         move_slice(stores, _NUMBER, target)
-        assert _owner(stores) == [target]
+        assert owners_of(stores, _NUMBER) == [target]
         for one in services:
             one.wait(one.record(late).position or 0)
         compare_answers(sharded, single, _VISITORS)
@@ -191,7 +168,7 @@ def test_a_mover_that_stands_still_before_or_behind_the_fence_cannot_take_what_w
     mover.go_on()
     # then
     assert "undone meanwhile" in str(mover.error)
-    assert _owner(stores) == [0]
+    assert owners_of(stores, _NUMBER) == [0]
     assert outcomes[0] == outcomes[1]
     for one in services:
         one.catch_up()
@@ -216,7 +193,7 @@ def test_a_take_that_comes_before_the_label_is_closed_wins(
         patch.setattr(move_steps, "close", close_late)
         assert undo_move(stores, _NUMBER) == 1
     assert mover.error is None
-    assert _owner(stores) == [1]
+    assert owners_of(stores, _NUMBER) == [1]
     compare_answers(sharded, single, _VISITORS)
 
 
@@ -251,12 +228,12 @@ def test_a_writer_of_the_former_owner_is_waited_for(
         until(lambda: rows(stores.dsns[0], "SELECT 1 FROM leaving_slices") != [])
         mover.join(0.5)
         assert mover.is_alive()
-        assert _owner(stores) == []
+        assert owners_of(stores, _NUMBER) == []
         held.execute("SELECT pg_advisory_unlock(%s)", (gate,))
         writer.join(60)
         mover.join(60)
     # then
-    assert _owner(stores) == [1]
+    assert owners_of(stores, _NUMBER) == [1]
     assert outcomes == [single.record(late).outcomes]
     assert sharded.record(late).outcomes == single.record(late).outcomes
     for one in services:
@@ -291,7 +268,7 @@ def test_a_former_server_that_is_down_keeps_the_command_from_success(
     """A killed mover has left rows there: without the error, nobody would know of them."""
     sharded, single = services
     move_slice(stores, _NUMBER, 1)
-    _kill(stores, "directory", 0)
+    kill_mover(stores.dsns[0], _NUMBER, 0, "directory")
     # when
     stores.proxy.go_away()
     for go_on in (lambda: move_slice(stores, _NUMBER, 0), lambda: undo_move(stores, _NUMBER)):

@@ -36,6 +36,9 @@ whole group waits; the submission concerned is then tried again by itself."""
 _WRITERS_ANSWER_SECONDS = 30.0
 """Seconds for which a writer waits for an answer before it asks for the outcome of its transaction."""
 
+_MOVERS_LOCK_TIMEOUT = "10s"
+"""Wait of a step in the move of a slice for another one, or for a rebuild that swaps tables."""
+
 _READERS_ANSWER_SECONDS = 120.0
 """Seconds for which a reader waits for an answer before its connection counts as lost."""
 
@@ -141,8 +144,8 @@ class OfferlogApplication(Application[UUID]):
         self.visitor_keys = VisitorKeys(self.keys)
         self.archived_files = ArchivedFiles()
         self._liveness: Liveness | None = None
-        self._limited: WeakSet[StoreConnection] = WeakSet()
-        self._limited_lock = threading.Lock()
+        self._outside: WeakSet[StoreConnection] = WeakSet()
+        self._outside_lock = threading.Lock()
         for pool in self._pools:
             pool.open(wait=False)  # else its first call would open it, even after `close`
 
@@ -173,9 +176,9 @@ class OfferlogApplication(Application[UUID]):
     def _cut(self) -> None:
         for pool in self._pools:
             pool.cut()
-        with self._limited_lock:
-            limited = [*self._limited]
-        for connection in limited:
+        with self._outside_lock:
+            outside = [*self._outside]
+        for connection in outside:
             connection.cut()
 
     def close(self) -> None:
@@ -234,15 +237,36 @@ class OfferlogApplication(Application[UUID]):
         Raises:
             OperationalError: The server cannot be reached, or is known not to answer.
         """
-        if self._liveness is not None and (silence := self._liveness.find_silence()) is not None:
-            raise silence
+        self._check_silence()
         schema = self.log.datastore.schema
         arguments = connection_arguments(self.dsn, schema, _LOCK_TIMEOUT, generic_plans=True)
         connection = open_connection(arguments, float(_IDLE_IN_TRANSACTION_SECONDS))
         connection.answer_within = answer_within
-        if answer_within is not None:
-            with self._limited_lock:
-                self._limited.add(connection)
+        return connection if answer_within is None else self._add_outside(connection)
+
+    def connect_to_move(self, idle_seconds: float = float(_IDLE_IN_TRANSACTION_SECONDS)) -> StoreConnection:
+        """Open a connection for a step in the move of a slice, in auto-commit mode.
+
+        A statement may last for as long as it likes, unless the server is watched and does not answer.
+
+        Args:
+            idle_seconds: The server ends a transaction that is idle for so long; 0 for never.
+
+        Raises:
+            OperationalError: The server cannot be reached, or is known not to answer.
+        """
+        self._check_silence()
+        arguments = connection_arguments(self.dsn, self.log.datastore.schema, _MOVERS_LOCK_TIMEOUT)
+        return self._add_outside(open_connection(arguments, idle_seconds))
+
+    def _check_silence(self) -> None:
+        if self._liveness is not None and (silence := self._liveness.find_silence()) is not None:
+            raise silence
+
+    def _add_outside(self, connection: StoreConnection) -> StoreConnection:
+        """Let a connection be cut once the server does not answer."""
+        with self._outside_lock:
+            self._outside.add(connection)
         return connection
 
     @property

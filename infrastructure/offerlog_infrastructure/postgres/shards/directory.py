@@ -110,7 +110,7 @@ class PostgresDirectory:
         return dict(ask_again(lambda: self._select(_SELECT_ADDRESSES)))
 
     def moves(self) -> Sequence[MoveProgress]:
-        """Return the moves of slices that are under way, or were interrupted, by slice."""
+        """Return the moves of slices that are under way, or were interrupted last, by slice."""
         return [MoveProgress(*row) for row in ask_again(lambda: self._select(_SELECT_MOVES))]
 
     def _select(self, statement: LiteralString) -> list[tuple[Any, ...]]:

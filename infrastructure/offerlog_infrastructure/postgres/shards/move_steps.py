@@ -12,15 +12,9 @@ from typing import Any, LiteralString, NamedTuple
 from psycopg import Connection, Cursor
 from psycopg.rows import tuple_row
 
-from offerlog_infrastructure.postgres.connections import (
-    StoreConnection,
-    connection_arguments,
-    open_connection,
-)
+from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-
-_LOCK_TIMEOUT: LiteralString = "10s"
 
 _SELECT_SLICE: LiteralString = """
     SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0), a.source
@@ -53,6 +47,22 @@ _REOPEN: LiteralString = """
 _FORGET_MOVED: LiteralString = "DELETE FROM moved_events WHERE slice = %s"
 
 
+class Move(NamedTuple):
+    """A move of a slice.
+
+    Attributes:
+        slice: The slice.
+        source: The number of the shard that had it.
+        target: The number of the shard that gets it.
+        label: The epoch under which the source owned it.
+    """
+
+    slice: int
+    source: int
+    target: int
+    label: int
+
+
 class SliceRow(NamedTuple):
     """The state of a slice on a shard.
 
@@ -76,13 +86,12 @@ class SliceRow(NamedTuple):
 
 @contextmanager
 def connected(store: OfferlogApplication) -> Iterator[StoreConnection]:
-    """Open a connection to a shard, in auto-commit mode: a move lasts longer than a lent one may.
+    """Open a connection to a shard for a step, in auto-commit mode: it lasts longer than a lent one may.
 
     Raises:
         StoreUnavailableError: The shard cannot be reached, or a statement inside the block has failed.
     """
-    arguments = connection_arguments(store.dsn, store.log.datastore.schema, _LOCK_TIMEOUT)
-    with store_reached(store.log.datastore), open_connection(arguments, 0) as connection:
+    with store_reached(store.log.datastore), store.connect_to_move() as connection:
         yield connection
 
 

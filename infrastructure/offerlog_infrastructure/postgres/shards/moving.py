@@ -10,14 +10,15 @@
    passed them.
 
 Between 3 and 5, signals of the slice wait. To undo a move before 5, its label is closed on the target first,
-and then the source owns the slice again. Whatever a mover has left that was killed, the next one ends first:
-a slice that was taken leaves, and any other move is undone and made anew (docs/decisions/0068).
+and then the source owns the slice again. Whatever a killed mover has left, a service ends (see
+`interrupted_moves`), or the next mover does so first: a slice that was taken leaves, and any other move is
+undone and made anew (docs/decisions/0068).
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Final, LiteralString, NamedTuple
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, LiteralString
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
@@ -26,21 +27,23 @@ from offerlog_application.ports.rebuilds import RebuildRunningError
 from offerlog_application.ports.shards import MovedSlice, MoveProgress, ShardError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import StoreConnection
+from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.projections.rebuild.builder import hold_rebuild_lock
 from offerlog_infrastructure.postgres.shards import move_steps
-from offerlog_infrastructure.postgres.shards.move_steps import SliceRow, connected
+from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
+from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
+from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
-from offerlog_infrastructure.postgres.shards.slice_leave import leave
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 
 _FENCE_SECONDS: Final = 10.0
 """Seconds to wait for writers of the source that are at work at the fence."""
 
 _LOCK_SECONDS: Final = 10.0
-"""Seconds for which a mover waits for the end of one that was killed."""
+"""Seconds for which a mover waits for the end of another one, or of what a service ends."""
 
 _SMALL: Final = 500
 """So few events are left to the rest, which signals of the slice wait for."""
@@ -50,16 +53,6 @@ _MOST_ROUNDS: Final = 20
 _NOTE_SECONDS: Final = 0.5
 
 _LOCK_POSITIONS: LiteralString = "SELECT FROM offerlog_tracking ORDER BY application_name FOR UPDATE"
-_UPDATE_DIRECTORY: LiteralString = """
-    UPDATE directory SET shard = %s, epoch = %s WHERE slice = %s AND epoch < %s
-"""
-_NOTE: LiteralString = """
-    INSERT INTO slice_moves AS m (slice, source, target, step, copied, events)
-    VALUES (%(slice)s, %(source)s, %(target)s, %(step)s, %(copied)s, %(events)s)
-    ON CONFLICT (slice) DO UPDATE SET source = excluded.source, target = excluded.target,
-        step = excluded.step, copied = excluded.copied, events = excluded.events
-"""
-_FORGET: LiteralString = "DELETE FROM slice_moves WHERE slice = %s"
 _HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archive_place)"
 _SELECT_POLICIES: LiteralString = """
     SELECT organization, action_map_id::text, suppress_for::text FROM action_map_policies
@@ -67,20 +60,6 @@ _SELECT_POLICIES: LiteralString = """
 """
 _COUNT_EVENTS: LiteralString = "SELECT count(*) FROM offerlog_events WHERE originator_id BETWEEN %s AND %s"
 _SELECT_ORGANIZATIONS: LiteralString = "SELECT organization FROM organizations"
-
-
-class Move(NamedTuple):
-    """A move of a slice.
-
-    Attributes:
-        source: The number of the shard that had it.
-        target: The number of the shard that gets it.
-        label: The epoch under which the source owned it.
-    """
-
-    source: int
-    target: int
-    label: int
 
 
 class SliceMover:
@@ -102,6 +81,7 @@ class SliceMover:
     ) -> None:
         self._home = home
         self._stores = stores
+        self._ends = MoveEnds(home, stores)
         self._range = SliceRange(number)
         self._number = number
         self._on_progress = on_progress
@@ -116,15 +96,15 @@ class SliceMover:
             FenceTimeoutError: Some writers of the source have not ended. The slice is where it was.
             StoreUnavailableError: A shard cannot be reached. The same call goes on, or undoes what was begun.
         """
-        self._settle()
+        self._settle(_LOCK_SECONDS)
         source, row = self._find_owner()
         if source == target:
-            self._update_directory(target, row.epoch)
+            self._ends.update_directory(self._number, target, row.epoch)
         self._check_left(row)
         if source == target:
-            self._forget()
+            self._ends.forget(self._number)
             return MovedSlice(target, 0, 0.0)
-        move = Move(source, target, row.epoch)
+        move = Move(self._number, source, target, row.epoch)
         self._check(move)
         try:
             with self._locked(move) as (reader, writer):
@@ -148,24 +128,33 @@ class SliceMover:
             if row.label:  # staged, and not fenced
                 owner, of_owner = self._find_owner()
                 if of_owner.epoch == row.label:
-                    self._undo(Move(owner, number, row.label))
+                    self._ends.undo(Move(self._number, owner, number, row.label))
         owner, row = self._find_owner()
-        self._update_directory(owner, row.epoch)
+        self._ends.update_directory(self._number, owner, row.epoch)
         self._check_left(row)
-        self._forget()
+        self._ends.forget(self._number)
         return owner
 
-    def _settle(self) -> None:
-        """End the moves in which the slice has left a shard: delete the rows there, or undo the move."""
+    def _settle(self, seconds: float | None = None) -> None:
+        """End the moves in which the slice has left a shard: delete the rows there, or undo the move.
+
+        Args:
+            seconds: How long to wait for a mover that is at work; None to end its move at once.
+
+        Raises:
+            ShardError: Another mover is at work.
+        """
         for number, store in self._stores.items():
             row = move_steps.read_slice(store, self._number)
-            if row.target is not None and row.fence_epoch is not None:
-                move = Move(number, row.target, row.fence_epoch - 1)
-                PostgresFence(store).finish(_FENCE_SECONDS)
-                if move_steps.is_taken(self._store(move.target), self._number, move.label):
+            if row.target is None or row.fence_epoch is None:
+                continue
+            move = Move(self._number, number, row.target, row.fence_epoch - 1)
+            with ExitStack() as held:
+                if seconds is not None:
+                    connection = held.enter_context(connected(self._ends.find_store(move.target)))
+                    held.enter_context(self._held(connection, seconds))
+                if not self._ends.undo(move):
                     self._end(move, None)
-                else:
-                    self._undo(move)
 
     def _find_owner(self) -> tuple[int, SliceRow]:
         """Return the shard that owns the slice.
@@ -193,21 +182,13 @@ class SliceMover:
                 " have rows of it: run the same command again when it can"
             )
 
-    def _store(self, number: int) -> OfferlogApplication:
-        store = self._stores.get(number)
-        if store is None:
-            raise ShardError(
-                f"shard {number} cannot be reached, or there is none: see `offerlog shards status`"
-            )
-        return store
-
     def _check(self, move: Move) -> None:
         """Check what can be checked before a row is copied.
 
         Raises:
             ShardError: The slice cannot be moved there.
         """
-        source, target = self._store(move.source), self._store(move.target)
+        source, target = self._ends.find_store(move.source), self._ends.find_store(move.target)
         if _select(source, _HAS_ARCHIVE) != [(False,)]:
             raise ShardError(
                 f"shard {move.source} has an archive, whose files do not move: its slices stay where they are"
@@ -232,7 +213,9 @@ class SliceMover:
         with ExitStack() as held:
             lent = []
             for number in (move.source, move.target):
-                connection = held.enter_context(connected(self._store(number)))
+                store = self._ends.find_store(number)
+                held.enter_context(store_reached(store.log.datastore))
+                connection = held.enter_context(store.connect_to_move(idle_seconds=0))
                 until = time.monotonic() + _LOCK_SECONDS
                 while True:
                     try:
@@ -246,7 +229,23 @@ class SliceMover:
                             ) from error
                         time.sleep(0.1)
                 lent.append(connection)
+            held.enter_context(self._held(lent[1], _LOCK_SECONDS))
             yield lent[0], lent[1]
+
+    @contextmanager
+    def _held(self, connection: StoreConnection, seconds: float) -> Iterator[None]:
+        """Hold the lock of the slice on the target.
+
+        Raises:
+            ShardError: Another one is at work on the slice.
+        """
+        with hold_mover_lock(connection, self._number, seconds) as is_held:
+            if not is_held:
+                raise ShardError(
+                    f"another command moves slice {self._number:x}: wait for its end, or undo its move by"
+                    f" `offerlog shards move {self._number:x} --undo`"
+                )
+            yield
 
     def _carry_out(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> MovedSlice:
         """Carry a move out, or undo it.
@@ -256,9 +255,9 @@ class SliceMover:
             reader: A connection to the source.
             writer: A connection to the target.
         """
-        source, target = self._store(move.source), self._store(move.target)
+        source, target = self._ends.find_store(move.source), self._ends.find_store(move.target)
         if not move_steps.stage(target, self._number, move.source, move.label):
-            self._undo(move)
+            self._ends.undo(move)
             raise _undone()
         try:
             with writer.transaction():
@@ -290,7 +289,7 @@ class SliceMover:
             _COUNT_EVENTS,
             self._range.streams,
         )
-        schema = self._store(move.source).log.datastore.schema
+        schema = self._ends.find_store(move.source).log.datastore.schema
 
         def show(copied: int) -> None:
             self._show(move, "copying", copied, max(events, copied))
@@ -318,33 +317,18 @@ class SliceMover:
             raise _undone()
 
     def _end(self, move: Move, counts: SliceCounts | None) -> None:
-        """Tell the directory who has the slice, and delete the rows on the source."""
-        self._update_directory(move.target, move.label + 2)
-        self._note(move, "leaving", 0)
-        leave(self._store(move.source), move.source, self._range, move.label + 1, counts)
-        self._forget()
+        self._on_progress(MoveProgress(self._number, move.source, move.target, "leaving", 0, 0))
+        self._ends.end(move, counts)
 
     def _try_to_undo(self, move: Move) -> None:
         """Undo a move after an error; note what is left if that cannot be done."""
         try:
-            self._undo(move)
+            self._ends.undo(move)
         except OfferlogError as trouble:
             self._left = (
-                f"and the move could not be undone ({trouble}). Slice {self._number:x} may have no owner now:"
-                " run the same command again, or with --undo"
+                f"and the move could not be undone ({trouble}). Slice {self._number:x} may have no owner"
+                " until a service has undone it: see `offerlog shards status`, or run the same command again"
             )
-
-    def _undo(self, move: Move) -> None:
-        """Undo a move, unless the slice was taken: close its label first, and then reopen the source."""
-        target = self._store(move.target)
-        move_steps.close(target, self._number, move.source, move.label)
-        if not move_steps.is_taken(target, self._number, move.label):
-            move_steps.reopen(self._store(move.source), self._number, move.label)
-            self._forget()
-
-    def _update_directory(self, shard: int, epoch: int) -> None:
-        with connected(self._home) as connection:
-            connection.execute(_UPDATE_DIRECTORY, (shard, epoch, self._number, epoch))
 
     def _show(self, move: Move, step: str, copied: int, events: int) -> None:
         """Show the progress, at most some times a second."""
@@ -352,18 +336,13 @@ class SliceMover:
             self._note(move, step, copied, events)
 
     def _note(self, move: Move, step: str, copied: int, events: int | None = None) -> None:
-        """Note the progress on the home, for those who look. Trouble there does not stop the move."""
+        """Show the progress, and note it on the home, for those who look."""
         self._noted_at = time.monotonic()
         progress = MoveProgress(
             self._number, move.source, move.target, step, copied, copied if events is None else events
         )
         self._on_progress(progress)
-        with suppress(OfferlogError), connected(self._home) as connection:
-            connection.execute(_NOTE, progress._asdict())
-
-    def _forget(self) -> None:
-        with suppress(OfferlogError), connected(self._home) as connection:
-            connection.execute(_FORGET, (self._number,))
+        self._ends.note(progress)
 
 
 def _undone() -> ShardError:

@@ -24,12 +24,14 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     SliceRange,
 )
 
-PASS_SECONDS: Final = 60.0
-"""Seconds to wait for the projections and the tree of the source to pass the last event of the slice."""
-
 _LOOK_SECONDS: Final = 0.02
 
-_LOCK_LEAVING: LiteralString = "SELECT target FROM leaving_slices WHERE slice = %s AND epoch = %s FOR UPDATE"
+_LOCK_LEAVING: LiteralString = """
+    SELECT target FROM leaving_slices WHERE slice = %s AND epoch = %s FOR UPDATE SKIP LOCKED
+"""
+_IS_LEAVING: LiteralString = """
+    SELECT EXISTS (SELECT FROM leaving_slices WHERE slice = %s AND epoch = %s)
+"""
 _LOCK_POSITIONS: LiteralString = """
     SELECT notification_id FROM offerlog_tracking ORDER BY application_name FOR UPDATE
 """
@@ -47,41 +49,50 @@ _INSERT_MOVED: LiteralString = """
 """
 _DELETE_LEAVING: LiteralString = "DELETE FROM leaving_slices WHERE slice = %s"
 
+_NOT_FOLDED: Final = "the count of its events"
+
 
 def leave(
-    store: OfferlogApplication, shard: int, slice_range: SliceRange, epoch: int, counts: SliceCounts | None
+    store: OfferlogApplication,
+    shard: int,
+    fenced: tuple[SliceRange, int],
+    counts: SliceCounts | None,
+    seconds: float,
 ) -> None:
     """Delete the rows of a slice on the source, and subtract its counts; do nothing if that was done.
 
-    Waits until nobody there needs its events any more: the projections and the tree have passed them.
+    Waits until nobody there needs its events any more: the projections and the tree have passed them. If
+    another process is deleting the rows, waits for that.
 
     Args:
         store: The source.
         shard: Its number.
-        slice_range: The slice.
-        epoch: The epoch of the slice since the fence.
+        fenced: The slice, and its epoch since the fence.
         counts: The counts of the slice; None to fold them from its events.
+        seconds: How long to wait.
 
     Raises:
         ShardError: Something there does not pass the events of the slice, or the counts do not fit.
+        StoreUnavailableError: The source cannot be reached.
     """
     schema = store.log.datastore.schema
-    until = time.monotonic() + PASS_SECONDS
+    until = time.monotonic() + seconds
     with connected(store) as connection:
-        if counts is None:
-            with connection.transaction():
-                counts = fold_apart(connection, schema, slice_range, lambda _: None)
         while True:
             with connection.transaction():
                 cursor = connection.cursor(binary=True, row_factory=tuple_row)
-                late = _try_to_leave(cursor, schema, shard, (slice_range, epoch), counts)
+                late = _try_to_leave(cursor, schema, shard, fenced, counts)
             if not late:
                 return
+            if late == _NOT_FOLDED:  # the slice is fenced, and no event comes any more
+                with connection.transaction():
+                    counts = fold_apart(connection, schema, fenced[0], lambda _: None)
+                continue
             if time.monotonic() > until:
                 raise ShardError(
-                    f"slice {slice_range.number:x} is moved, and {late} of shard {shard} does not pass its"
-                    " last event, so its rows cannot be deleted there: see that a service runs, and run the"
-                    " same command again"
+                    f"slice {fenced[0].number:x} is moved, and its rows cannot be deleted on shard {shard}"
+                    f" yet: {late}. See that a service runs, which ends the move, or run the same command"
+                    " again"
                 )
             time.sleep(_LOOK_SECONDS)
 
@@ -91,20 +102,23 @@ def _try_to_leave(
     schema: str,
     shard: int,
     fenced: tuple[SliceRange, int],
-    counts: SliceCounts,
+    counts: SliceCounts | None,
 ) -> str:
-    """Delete the rows, unless something has not passed the events yet; returns what that is."""
+    """Delete the rows, unless something has not passed the events yet; returns what stands against it."""
     slice_range, epoch = fenced
     leaving: Any = cursor.execute(_LOCK_LEAVING, (slice_range.number, epoch)).fetchone()
     if leaving is None:
-        return ""
+        is_leaving = cursor.execute(_IS_LEAVING, (slice_range.number, epoch)).fetchone() == (True,)
+        return "another process is deleting them" if is_leaving else ""
     positions = [position for (position,) in cursor.execute(_LOCK_POSITIONS).fetchall()]
     sealed: Any = cursor.execute(_SELECT_SEALED).fetchone()
     count, first, last, digest = _select_own(cursor, shard, slice_range)
     if count and min(positions) < last:
-        return "a projection"
+        return "a projection there does not pass its last event"
     if count and sealed[0] < last:
-        return "the tree over the log"
+        return "the tree over the log there does not pass its last event"
+    if counts is None:
+        return _NOT_FOLDED
     _check_dead_letters(cursor, shard, slice_range, counts)
     counts.subtract(cursor, schema)
     for table in (

@@ -1,0 +1,111 @@
+"""The two ends of a move, for its mover, for the next command, and for a service that finds it interrupted.
+
+A slice that the target has taken gets its place in the directory, and the source deletes its rows. A move
+before that is undone: its label is closed on the target first, and the source owns the slice again. Any
+number of processes may do so at once, and each may stop anywhere.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, LiteralString
+
+from offerlog_application.ports.shards import MoveProgress, ShardError
+from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.shards import move_steps
+from offerlog_infrastructure.postgres.shards.move_steps import Move, connected
+from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
+from offerlog_infrastructure.postgres.shards.slice_leave import leave
+from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
+
+PASS_SECONDS: Final = 60.0
+"""Seconds for which a command waits until projections and tree of the source pass the slice's last event."""
+
+_UPDATE_DIRECTORY: LiteralString = """
+    UPDATE directory SET shard = %s, epoch = %s WHERE slice = %s AND epoch < %s
+"""
+_NOTE: LiteralString = """
+    INSERT INTO slice_moves AS m (slice, source, target, step, copied, events)
+    VALUES (%(slice)s, %(source)s, %(target)s, %(step)s, %(copied)s, %(events)s)
+    ON CONFLICT (slice) DO UPDATE SET source = excluded.source, target = excluded.target,
+        step = excluded.step, copied = excluded.copied, events = excluded.events
+"""
+_FORGET: LiteralString = "DELETE FROM slice_moves WHERE slice = %s"
+
+
+class MoveEnds:
+    """Ends moves between the shards of an installation, in the one way or the other.
+
+    Args:
+        home: The home.
+        stores: All shards that can be reached, by number; the home among them.
+    """
+
+    def __init__(self, home: OfferlogApplication, stores: Mapping[int, OfferlogApplication]) -> None:
+        self._home = home
+        self._stores = stores
+
+    def find_store(self, number: int) -> OfferlogApplication:
+        """Return a shard.
+
+        Raises:
+            ShardError: It cannot be reached.
+        """
+        store = self._stores.get(number)
+        if store is None:
+            raise ShardError(
+                f"shard {number} cannot be reached, or there is none: see `offerlog shards status`"
+            )
+        return store
+
+    def end(self, move: Move, counts: SliceCounts | None, seconds: float = PASS_SECONDS) -> None:
+        """Tell the directory who has a slice that was taken, and delete the rows on the source.
+
+        Args:
+            move: The move.
+            counts: The counts of the slice; None to fold them from its events.
+            seconds: How long to wait for projections and tree of the source.
+
+        Raises:
+            ShardError: The rows could not be deleted yet; see `leave`.
+            StoreUnavailableError: The home or the source cannot be reached.
+        """
+        source = self.find_store(move.source)
+        self.update_directory(move.slice, move.target, move.label + 2)
+        self.note(MoveProgress(move.slice, move.source, move.target, "leaving", 0, 0))
+        leave(source, move.source, (SliceRange(move.slice), move.label + 1), counts, seconds)
+        self.forget(move.slice)
+
+    def undo(self, move: Move) -> bool:
+        """Undo a move: close its label, and reopen the source. Return False if the slice was taken.
+
+        Raises:
+            ShardError: The source or the target cannot be reached.
+            StoreUnavailableError: As above.
+        """
+        source, target = self.find_store(move.source), self.find_store(move.target)
+        move_steps.close(target, move.slice, move.source, move.label)
+        if move_steps.is_taken(target, move.slice, move.label):
+            return False
+        move_steps.reopen(source, move.slice, move.label)
+        self.forget(move.slice)
+        return True
+
+    def update_directory(self, number: int, shard: int, epoch: int) -> None:
+        """Tell the directory who has a slice, unless it knows something newer.
+
+        Raises:
+            StoreUnavailableError: The home cannot be reached.
+        """
+        with connected(self._home) as connection:
+            connection.execute(_UPDATE_DIRECTORY, (shard, epoch, number, epoch))
+
+    def note(self, progress: MoveProgress) -> None:
+        """Note the progress on the home, for those who look. Trouble there does not stop the move."""
+        with suppress(OfferlogError), connected(self._home) as connection:
+            connection.execute(_NOTE, progress._asdict())
+
+    def forget(self, number: int) -> None:
+        """Delete the note about the move of a slice. Trouble there does not matter."""
+        with suppress(OfferlogError), connected(self._home) as connection:
+            connection.execute(_FORGET, (number,))
