@@ -70,6 +70,7 @@ from offerlog_infrastructure.postgres.shards.directory import (
     read_held_slices,
     read_identity,
 )
+from offerlog_infrastructure.postgres.shards.interrupted_moves import InterruptedMoves
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.setup import add_shard, make_home
 from offerlog_infrastructure.postgres.shards.slice_keeping import keep_slices
@@ -244,6 +245,14 @@ class OpenStore:
     def undo_move(self, shards: Mapping[int, "OpenStore"], number: int) -> int:
         """Undo the move of a slice between shards of this home; see `SliceMover.undo`."""
         return self._mover(shards, number, lambda _: None).undo()
+
+    def moves_upkeep(self, begin_to_open: Callable[[int], object]) -> InterruptedMoves:
+        """Return what ends the interrupted moves of this home; `begin_to_open` opens another shard."""
+        return InterruptedMoves(self._application, begin_to_open)
+
+    def add_to(self, moves: InterruptedMoves, number: int) -> None:
+        """Let the upkeep of moves look at this store, the shard of a number."""
+        moves.add_store(number, self._application)
 
     def _mover(
         self,

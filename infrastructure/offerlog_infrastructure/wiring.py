@@ -22,8 +22,6 @@ from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.opened_shards import OpenedShards
 from offerlog_infrastructure.opened_store import OpenStore
-from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.shards.interrupted_moves import InterruptedMoves
 from offerlog_infrastructure.shard_places import place_of_shard
 from offerlog_infrastructure.webhooks.networks import Network
 
@@ -156,10 +154,15 @@ def make_sharded_service(
     """
     home.watch_server(HOME)
     of_home = make_shard(home, options, ExitStack())
-    opened = {HOME: home.application}
+
+    def begin_to_open(number: int) -> None:
+        shards.get(number)
+
+    moves = home.moves_upkeep(begin_to_open)
 
     def open_shard(number: int, url: str) -> Shard:
-        shard, opened[number] = _open_shard(home, options, number, url)
+        shard, store = _open_shard(home, options, number, url)
+        store.add_to(moves, number)
         return shard
 
     try:
@@ -171,7 +174,7 @@ def make_sharded_service(
     shards.begin()
     return ShardedOfferlog(
         shards,
-        InterruptedMoves(home.application, opened, shards.get),
+        moves,
         clock=options.clock,
         rules=options.rules,
         organization=options.organization,
@@ -181,10 +184,8 @@ def make_sharded_service(
     )
 
 
-def _open_shard(
-    home: OpenStore, options: ServiceOptions, number: int, url: str
-) -> tuple[Shard, OfferlogApplication]:
-    """Open another shard than the home, and return its log, too; its service closes its store.
+def _open_shard(home: OpenStore, options: ServiceOptions, number: int, url: str) -> tuple[Shard, OpenStore]:
+    """Open another shard than the home, and return its store, too, which its service closes.
 
     Raises:
         ShardError: The store at the address is another one.
@@ -207,4 +208,4 @@ def _open_shard(
         resources = ExitStack()
         shard = make_shard(store, options, resources, number=number)
         resources.push(held.pop_all())
-    return shard, store.application
+    return shard, store

@@ -19,6 +19,9 @@ from soak.system import System
 RECOVERY_SECONDS: Final = 180.0
 """A healed system that does not answer, or has a process down, for so long counts as dead: a violation."""
 
+_EACH_SECONDS: Final = 100.0
+"""For so long at most the nemesis goes on behind its time, until each fault was injected once."""
+
 _TWO_AT_ONCE: Final = 0.12
 """The share of injections that a second fault joins."""
 
@@ -34,6 +37,7 @@ class Nemesis:
         seed: All choices come from it.
         last_acknowledged: When any client was last answered, by the monotonic clock.
         rest: The shortest and the longest pause after a recovery, in seconds.
+        is_each: Whether to go on behind the time until each fault was injected once.
     """
 
     def __init__(
@@ -43,12 +47,15 @@ class Nemesis:
         seed: int,
         last_acknowledged: Callable[[], float],
         rest: tuple[float, float] = (0.5, 3.0),
+        *,
+        is_each: bool = False,
     ) -> None:
         self._system = system
         self._faults = [one for one in faults for _ in range(one.weight)]
         self._chance = Random(f"nemesis {seed}")  # noqa: S311 - repeatable choices, no secret
         self._last_acknowledged = last_acknowledged
         self._rest = rest
+        self._missing = {one.name for one in faults} if is_each else set[str]()
         self._deck: list[Fault] = []
         self._stop = threading.Event()
         self.active: tuple[str, ...] = ()
@@ -57,7 +64,8 @@ class Nemesis:
     def run(self, seconds: float) -> None:
         """Inject for so long; everything is healed when it returns."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not self._stop.is_set():
+        latest = deadline + _EACH_SECONDS
+        while time.monotonic() < (latest if self._missing else deadline) and not self._stop.is_set():
             self._once(deadline)
             self._stop.wait(self._chance.uniform(*self._rest))
 
@@ -110,6 +118,7 @@ class Nemesis:
             history.write(SKIPPED, fault=fault.name, why=_in_short(error))
             return 0.0, False
         self.injected += 1
+        self._missing.discard(fault.name)
         self.active += (fault.name,)
         history.write(INJECTED, fault=fault.name, target=target)
 

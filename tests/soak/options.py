@@ -29,6 +29,7 @@ class Options:
         clients: How many clients each service has.
         pause: The longest pause between two requests of a client, in seconds.
         target: The target of `make` that runs it.
+        is_each: Whether faults go on behind the end of sending, until each has been injected once.
     """
 
     seconds: float = 300.0
@@ -40,6 +41,7 @@ class Options:
     clients: int = 3
     pause: float = 0.05
     target: str = "soak"
+    is_each: bool = False
 
     @property
     def command(self) -> str:
@@ -64,6 +66,7 @@ def parse(words: Sequence[str], target: str = "soak") -> tuple[Options, bool]:
     parser.add_argument("--result", type=Path, metavar="FILE.json", help="write the result as JSON")
     parser.add_argument("--clients", type=int, default=3, help="clients of each service (3)")
     parser.add_argument("--pause", type=float, default=0.05, help="longest pause of a client (0.05 s)")
+    parser.add_argument("--each", action="store_true", help="go on until each fault was injected once")
     parser.add_argument("--list", action="store_true", help="list the faults, and do nothing")
     given = parser.parse_args(words)
     if given.seconds <= 0 or given.clients < 1 or given.pause < 0:
@@ -71,6 +74,15 @@ def parse(words: Sequence[str], target: str = "soak") -> tuple[Options, bool]:
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     only = tuple(word.strip() for word in given.only.split(",") if word.strip())
     options = Options(
-        given.seconds, seed, only, given.keep, given.folder, given.result, given.clients, given.pause, target
+        given.seconds,
+        seed,
+        only,
+        given.keep,
+        given.folder,
+        given.result,
+        given.clients,
+        given.pause,
+        target,
+        given.each,
     )
     return options, given.list

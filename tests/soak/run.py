@@ -173,7 +173,9 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
         upkeep = Upkeep(system, options.seed, _upkeep_interval(options))
         for thread in (*clients, *listeners.values(), upkeep):
             thread.start()
-        nemesis = Nemesis(system, possible, options.seed, lambda: parts.progress.last)
+        nemesis = Nemesis(
+            system, possible, options.seed, lambda: parts.progress.last, is_each=options.is_each
+        )
         follow(parts.progress, nemesis, options.seconds)
         system.history.write(OVER)
         upkeep.stop()

@@ -18,13 +18,13 @@ def run_short(module: str, folder: Path, seconds: int, seed: int, faults: str) -
         folder: Where its result goes.
         seconds: Its length.
         seed: Its seed.
-        faults: The names of the faults, with commas.
+        faults: The names of the faults, with commas. Each of them comes at least once.
 
     Returns:
         The result, and what was printed.
     """
     result = folder / "result.json"
-    words = ["--seconds", str(seconds), "--seed", str(seed), "--only", faults, "--clients", "1"]
+    words = ["--seconds", str(seconds), "--seed", str(seed), "--only", faults, "--clients", "1", "--each"]
     run = subprocess.run(
         [sys.executable, "-m", module, *words, "--result", str(result)],
         cwd=Path(__file__).parents[1],

@@ -16,6 +16,7 @@ from offerlog_infrastructure.postgres.shards import move_ends, move_steps, slice
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.keyrings import run_keyring
+from support.processes import LimitedProcess
 
 STEPS: Final[dict[str, tuple[Any, str]]] = {
     "stage": (move_steps, "stage"),
@@ -37,14 +38,15 @@ BEFORE: Final = {"commit": (MoveEnds, "end")}
 _SECONDS: Final = 120
 
 
-def start_mover(home: str, number: int, shard: int, step: str, sent: signal.Signals) -> subprocess.Popen[str]:
+def start_mover(home: str, number: int, shard: int, step: str, sent: signal.Signals) -> LimitedProcess:
     """Start a mover that sends itself a signal at a step."""
-    return subprocess.Popen(
+    return LimitedProcess(
         [sys.executable, "-m", "support.killed_mover", home, str(number), str(shard), step, sent.name],
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        seconds=_SECONDS,
     )
 
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -33,6 +32,7 @@ from support.journeys import DAY, an_id, journeys
 from support.journeys import signal as make_signal
 from support.keyrings import run_keyring
 from support.killed_mover import kill_mover, start_mover
+from support.processes import LimitedProcess
 from support.recount import rows, until
 
 _VISITORS: Final = 24
@@ -123,7 +123,7 @@ def _compare(services: tuple[ShardedOfferlog, Offerlog], action: int) -> None:
     compare_answers(sharded, single, _VISITORS)
 
 
-def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.name == interrupted_moves.__name__]
 
 
@@ -146,9 +146,9 @@ def test_a_move_whose_mover_was_killed_ends_by_itself(
             assert _steps(stores) == [how]
             assert _has_ended(stores)
             assert owners_of(stores, _NUMBER) == [owner]
-            until(lambda: _said(caplog), _SECONDS)
-            (said,) = _said(caplog)
-            assert said == f"{_MOVE} was interrupted, and was {how}: shard {owner} has the slice"
+            until(lambda: _messages(caplog), _SECONDS)
+            (message,) = _messages(caplog)
+            assert message == f"{_MOVE} was interrupted, and was {how}: shard {owner} has the slice"
             _compare(services, 70 + n)
         for one in (first, second):
             assert one.report(ReportQuery("default")) == services[1].report(ReportQuery("default"))
@@ -172,7 +172,7 @@ def test_a_process_without_upkeep_ends_nothing(
 
 
 @contextmanager
-def _stopped(stores: Stores, step: str) -> Iterator[subprocess.Popen[str]]:
+def _stopped(stores: Stores, step: str) -> Iterator[LimitedProcess]:
     """A mover to shard 1 that was stopped at a step, and is stopped still."""
     mover = start_mover(stores.dsns[0], _NUMBER, 1, step, signal.SIGSTOP)
     try:
@@ -181,13 +181,13 @@ def _stopped(stores: Stores, step: str) -> Iterator[subprocess.Popen[str]]:
         yield mover
     finally:
         mover.kill()
-        mover.communicate()
+        mover.communicate(timeout=_SECONDS)
 
 
-def _go_on(mover: subprocess.Popen[str]) -> str:
+def _go_on(mover: LimitedProcess) -> str:
     """Let a stopped mover go on up to its end; returns its errors."""
     mover.send_signal(signal.SIGCONT)
-    return mover.communicate(timeout=_SECONDS)[1]
+    return str(mover.communicate(timeout=_SECONDS)[1])
 
 
 def test_a_mover_that_stands_still_without_an_owner_is_ended(
@@ -270,7 +270,7 @@ def test_a_server_that_is_down_meanwhile_is_waited_for(
         assert _steps(stores) == ["copying"]
     finally:
         stores.proxy.come_back()
-    assert _said(caplog) == []
+    assert _messages(caplog) == []
     _look_until_ended(sharded, stores)
     assert owners_of(stores, _NUMBER) == [0]
     assert _steps(stores) == ["undone"]
@@ -299,8 +299,8 @@ def test_the_log_says_once_why_a_move_cannot_be_ended_yet(
         for watched in moves._watched.values():
             watched.due = 0.0
     assert [watched.pause for watched in moves._watched.values()] == [4.0]
-    (said,) = _said(caplog)
-    assert "was interrupted, and cannot be ended yet: the slice is moved, and other visitor-offers" in said
+    (message,) = _messages(caplog)
+    assert "was interrupted, and cannot be ended yet: the slice is moved, and other visitor-offers" in message
     # when
     rows(stores.dsns[0], "DELETE FROM dead_letters RETURNING view")
     # then

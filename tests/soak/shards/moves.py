@@ -13,6 +13,8 @@ from random import Random
 from statistics import median
 from typing import Final
 
+import psycopg
+
 from soak.history import VIOLATION, Entry
 from soak.shards.system import ShardedSystem
 from soak.system import COMMAND
@@ -22,6 +24,9 @@ MOVING: Final = "moving"
 """A slice is about to be moved: `slice`, `source`, `target`."""
 TRIED: Final = "tried"
 """A command that moves a slice has ended without success: `slice`, `code`, `why`."""
+LEFT: Final = "left to services"
+"""A command was killed, and nothing is left of its move: a service has ended it, unless the command just had.
+`slice`, and `seconds` since the kill."""
 MOVED: Final = "moved"
 """The move has ended: `slice`, `source`, `target`, `events`, and `seconds` without an owner."""
 
@@ -29,8 +34,18 @@ END_SECONDS: Final = 300.0
 """For so long at most the last move may last, once nothing is hurt any more. Whatever a killed mover has left
 may wait a minute for projections, and ten seconds each for locks and writers."""
 
+SERVICES_SECONDS: Final = 60.0
+"""For so long at most the services may take to end a move, once no server has been hurt for as long."""
+
+_SELECT_LEFT: Final = """
+    SELECT 1 FROM leaving_slices WHERE slice = %s
+    UNION ALL SELECT 1 FROM arriving_slices WHERE slice = %s AND label > 0
+"""
+
 _COMMAND_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 0.2
+_LEFT_SHARE: Final = 0.5
+"""The share of killed commands that are not run again until the services have ended the move."""
 _WHY: Final = 160
 _SLICES: Final = 16
 
@@ -49,6 +64,7 @@ class Mover(threading.Thread):
         self._system = system
         self._owners = dict(owners)
         self._chance = Random(f"moves {seed}")  # noqa: S311 - repeatable choices, no secret
+        self._patience = Random(f"killed {seed}")  # noqa: S311 - as above
         self._stopping = threading.Event()
         self._number = 0
         self._give_up_at = float("inf")
@@ -87,7 +103,10 @@ class Mover(threading.Thread):
                 self._move(number, target)
 
     def _move(self, number: int, target: int) -> None:
-        """Move a slice: the same command again, until it succeeds."""
+        """Move a slice: the same command again, until it succeeds.
+
+        Behind a command that was killed, by a draw: at once, or when the services have ended its move.
+        """
         history, source = self._system.history, self._owners[number]
         history.write(MOVING, slice=number, source=source, target=target)
         while True:
@@ -108,7 +127,29 @@ class Mover(threading.Thread):
                 what = f"slice {number:x} could not be moved to shard {target}: {errors[-1_000:]}"
                 history.write(VIOLATION, check="moves", what=what)
                 return
+            if code == -signal.SIGKILL and self._patience.random() < _LEFT_SHARE:
+                self._await_services(number)
             time.sleep(_AGAIN_SECONDS)
+
+    def _await_services(self, number: int) -> None:
+        """Wait until nothing is left of the move of a slice whose command was killed."""
+        killed = healthy = time.monotonic()
+        while self._is_left(number):
+            if any(self._system.hurt_now.values()):
+                healthy = time.monotonic()
+            if time.monotonic() - healthy > SERVICES_SECONDS:
+                what = f"no service has ended the move of slice {number:x} in {SERVICES_SECONDS:g} s"
+                self._system.history.write(VIOLATION, check="moves", what=what)
+                return
+            time.sleep(_AGAIN_SECONDS)
+        seconds = time.monotonic() - killed
+        self._system.history.write(LEFT, slice=number, seconds=seconds)
+
+    def _is_left(self, number: int) -> bool:
+        try:
+            return any(one.sql(_SELECT_LEFT, number, number) for one in self._system.servers)
+        except psycopg.OperationalError:
+            return True
 
     def _run(self, *words: str) -> tuple[int, str, str]:
         """Run a command; returns its exit code, its standard output and its standard error."""
@@ -171,6 +212,7 @@ class MoveFigures:
         moved: The number of moves that have ended.
         slices: The slices that were moved.
         killed: The number of commands that were killed; `failed`: that ended with an error.
+        left: Seconds after which the services had ended the moves that were left to them.
     """
 
     events: list[int] = field(default_factory=list)
@@ -179,6 +221,7 @@ class MoveFigures:
     slices: set[int] = field(default_factory=set)
     killed: int = 0
     failed: int = 0
+    left: list[float] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Say it for people."""
@@ -193,6 +236,11 @@ class MoveFigures:
                 f" {max(self.seconds) * 1_000:,.0f} ms (longest); {median(self.events):,.0f} events (median),"
                 f" {max(self.events):,} (most); {len(self.seconds):,} moves in one command"
             )
+        if self.left:
+            found.append(
+                f"{len(self.left):,} killed moves were left to the services, and had ended after"
+                f" {median(self.left):.1f} s (median), {max(self.left):.1f} s (longest)"
+            )
         return found
 
 
@@ -206,6 +254,8 @@ def figures_of(entries: Sequence[Entry]) -> MoveFigures:
             if one["seconds"]:  # none: it ended what a killed one had left
                 found.events.append(one["events"])
                 found.seconds.append(one["seconds"])
+        elif one["kind"] == LEFT:
+            found.left.append(one["seconds"])
         elif one["kind"] == TRIED:
             kinds[one["code"] == -signal.SIGKILL] += 1
     found.killed, found.failed = kinds[True], kinds[False]

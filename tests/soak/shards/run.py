@@ -150,7 +150,13 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         if mover is not None:
             system.signal_mover = mover.send
             mover.start()
-        nemesis = Nemesis(system, faults, self._options.seed + part * _NEXT_SEED, lambda: self.progress.last)
+        nemesis = Nemesis(
+            system,
+            faults,
+            self._options.seed + part * _NEXT_SEED,
+            lambda: self.progress.last,
+            is_each=self._options.is_each,
+        )
         follow(self.progress, nemesis, seconds)
         system.history.write(OVER)
         if mover is not None:

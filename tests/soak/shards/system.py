@@ -1,6 +1,7 @@
 """Three embedded servers, each behind a proxy, that share the visitors of one installation."""
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,7 @@ class ShardedSystem(System):
 
     Attributes:
         servers: All servers, by number of the shard.
+        hurt_now: The numbers of the shards whose servers are hurt now.
         signal_mover: Sends a signal to the command that moves a slice now; returns its process number, or
             None without one.
     """
@@ -49,6 +51,7 @@ class ShardedSystem(System):
         super().__init__(folder, seconds)
         others = [Server(folder / f"shard-{number}") for number in range(1, len(SLICES))]
         self.servers: Sequence[Server] = [self, *others]
+        self.hurt_now = Counter[int]()
         self.signal_mover: Callable[[signal.Signals], int | None] = lambda _: None
         self._hurt = set[int]()
 
@@ -92,6 +95,7 @@ class ShardedSystem(System):
             return
         self._hurt.add(number)
         self.history.write(HURT, shard=number)
+        self.hurt_now[number] += 1
         try:
             yield
         finally:
@@ -100,6 +104,7 @@ class ShardedSystem(System):
             except AssertionError:
                 what = f"the server of shard {number} does not answer again"
                 self.history.write(VIOLATION, check="recovery", what=what)
+            self.hurt_now[number] -= 1
             self.history.write(MENDED, shard=number)
             self._hurt.discard(number)
 

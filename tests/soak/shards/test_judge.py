@@ -21,7 +21,7 @@ from soak.history import ANSWERED, SENT, UNKNOWN, Entry
 from soak.server import Server
 from soak.shards.elsewhere import look_elsewhere
 from soak.shards.judge import Copies, Places, changed_positions, copy_shards, evidence_of, misplaced
-from soak.shards.moves import MOVED, MOVING, TRIED, Whereabouts, figures_of
+from soak.shards.moves import LEFT, MOVED, MOVING, TRIED, Whereabouts, figures_of
 from soak.shards.system import HURT, MENDED, STOPPED, WENT_ON
 from support.databases import Databases
 from support.installations import Stores, make_stores, move_slice
@@ -326,12 +326,17 @@ def test_moves_are_counted() -> None:
         {"at": 2.0, "kind": TRIED, "slice": 5, "code": 1, "why": "no"},
         {"at": 3.0, "kind": MOVED, **move, "events": 0, "seconds": 0.0},
         {"at": 4.0, "kind": MOVED, **move, "events": 61, "seconds": 0.08},
+        {"at": 5.0, "kind": LEFT, "slice": 5, "seconds": 1.25},
     ]
     # when
     lines = figures_of(entries).lines()
     # then
     assert lines[0].startswith("2 moves of 1 slices ended; of their commands, 1 were killed and 1 ended with")
     assert lines[1].startswith("the slice had no owner for 80 ms (median), 80 ms (longest); 61 events")
+    assert (
+        lines[2]
+        == "1 killed moves were left to the services, and had ended after 1.2 s (median), 1.2 s (longest)"
+    )
 
 
 def _shards_of(attempt: Attempt, places: Places) -> set[int]:

@@ -11,7 +11,7 @@ session is ended, as those of projectors are. Behind the take, its part is done 
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -19,7 +19,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
-from offerlog_application.ports.shards import ENDED_STEPS, MoveProgress
+from offerlog_application.ports.shards import ENDED_STEPS, HOME, MoveProgress
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -71,7 +71,7 @@ class _Found(NamedTuple):
 
 @dataclass
 class _Watched:
-    """What is known of a move that has not ended.
+    """The state of a move that has not ended, as this process knows it.
 
     Attributes:
         since: When it was found, by the monotonic clock.
@@ -89,26 +89,28 @@ class _Watched:
 
 
 class InterruptedMoves:
-    """The application's `MovesUpkeep`; for one thread.
+    """The application's `MovesUpkeep`.
 
     Args:
         home: The home.
-        stores: The shards that this process has opened, by number; the home among them. May grow.
         begin_to_open: Begins to open another shard, by number, unless that was done.
     """
 
     def __init__(
         self,
         home: OfferlogApplication,
-        stores: Mapping[int, OfferlogApplication],
         begin_to_open: Callable[[int], object],
     ) -> None:
         self._home = home
-        self._stores = stores
+        self._stores = {HOME: home}
         self._begin_to_open = begin_to_open
-        self._ends = MoveEnds(home, stores)
+        self._ends = MoveEnds(home, self._stores)
         self._watched: dict[_Found, _Watched] = {}
         self._stale: Collection[MoveProgress] = ()
+
+    def add_store(self, number: int, store: OfferlogApplication) -> None:
+        """Look at another shard, too, which this process has opened. Any thread may call."""
+        self._stores[number] = store
 
     def end_interrupted(self, numbers: Collection[int]) -> None:
         """End the moves whose mover is gone; look at these shards, and at those that moves name."""
