@@ -23,7 +23,7 @@ from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import Freshness, ProjectionStatus
 from offerlog_application.ports.read_side import Replica
 from offerlog_application.ports.shards import HOME, ShardProgress
-from offerlog_application.ports.slices import SliceSource
+from offerlog_application.ports.slices import SliceSources
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
@@ -97,7 +97,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         refusal_policy: RefusalPolicy | None = None,
         webhook_retention: timedelta = KEEP_DEAD_LETTERS,
         evidence: Evidence | None = None,
-        slices: SliceSource | None = None,
+        slices: SliceSources | None = None,
         erasure_list: ErasureList | None = None,
         writer: Writer | None = None,
         waits: Waits | None = None,

@@ -11,6 +11,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.read_side import Replica
 from offerlog_application.ports.shards import HOME
+from offerlog_application.ports.slices import OnlySliceSource
 from offerlog_application.ports.tracing import Trace
 from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.recording.writer import GroupCommitWriter
@@ -114,7 +115,7 @@ def make_shard(
         announce=announced,
         refusal_policy=options.policy,
         webhook_retention=options.webhook_retention,
-        slices=store.slices(),
+        slices=OnlySliceSource(store.slices()),
         evidence=store.evidence(
             options.clock,
             place_of_shard(options.audit_key, number),

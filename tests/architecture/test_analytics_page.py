@@ -46,9 +46,9 @@ print(json.dumps({
 def write_slices(offerlog: Offerlog, folder: Path) -> None:
     """Write the files of a replay; the page does not read the manifest."""
     assert offerlog.slices is not None
-    for low, high in offerlog.slices.divide(1_000):
+    for low, high in offerlog.slices.all()[0].divide(1_000):
         path = folder / f"slice={low.int >> 124:02}" / f"{low.hex}.parquet"
-        write_slice(path, SliceTask({}, {}, ""), offerlog.slices.read(SliceBounds(low, high), 2**62))
+        write_slice(path, SliceTask({}, {}, ""), offerlog.slices.all()[0].read(SliceBounds(low, high), 2**62))
 
 
 def test_the_page_counts_what_the_report_counts(

@@ -104,3 +104,38 @@ class SliceSource(Protocol):
 
         Those up to a position, and all that another shard has recorded.
         """
+
+
+class SliceSources(Protocol):
+    """The logs of all stores in slices; thread-safe.
+
+    Each method raises `StoreUnavailableError` if a store cannot be reached.
+    """
+
+    def all(self) -> Mapping[int, SliceSource]:
+        """Return the log of each store by its number; 0 for the only one."""
+
+    def read_placement(self) -> Mapping[int, Sequence[int]] | None:
+        """Return what changes whenever a slice goes from one store to another; None for an only store.
+
+        Raises:
+            SliceInMotionError: A slice is on its way.
+        """
+
+
+class OnlySliceSource:
+    """The `SliceSources` of a store that is the only one.
+
+    Args:
+        source: Its log.
+    """
+
+    def __init__(self, source: SliceSource) -> None:
+        self._source = source
+
+    def all(self) -> Mapping[int, SliceSource]:
+        """Return that log."""
+        return {0: self._source}
+
+    def read_placement(self) -> None:
+        """Return that slices stay where they are."""

@@ -17,7 +17,6 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.read_models import Freshness, Proof
 from offerlog_application.ports.shards import MovesUpkeep, ShardProgress, ShardUnavailableError
-from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
 from offerlog_application.reading.performance_report import (
@@ -36,11 +35,12 @@ from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.organizations_of_shards import DeletionOverShards
 from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams, name_with_shard
 from offerlog_application.sharding.reachable_shards import ReachableShards
-from offerlog_application.sharding.refused_port import RefusedEvidence, RefusedPort
+from offerlog_application.sharding.refused_port import RefusedEvidence
 from offerlog_application.sharding.router import OpenShards, Router
 from offerlog_application.sharding.sharded_store import make_sharded_store
 from offerlog_application.sharding.sharded_waits import ShardedWaits
 from offerlog_application.sharding.side_by_side import ask_side_by_side
+from offerlog_application.sharding.slices_of_shards import SlicesOfShards
 from offerlog_domain.context import Rules
 from offerlog_domain.identity import VisitorKey, parse_visitor_key
 
@@ -106,7 +106,7 @@ class ShardedOfferlog(Offerlog):
         self.organization_deletion = DeletionOverShards(router, store, clock)
         self.counts = CountsOfShards(router)
         self.evidence = cast("Evidence", RefusedEvidence("to work on the tree over the log"))
-        self.slices = cast("SliceSource", RefusedPort("to replay the log elsewhere"))
+        self.slices = SlicesOfShards(router)
 
     def erase(
         self,

@@ -40,3 +40,13 @@ class OtherCodeError(OfferlogError):
             f"{path} was written by another version of offerlog: install the same version on all workers, or"
             " begin anew in another folder"
         )
+
+
+class SlicesMovedError(OfferlogError):
+    """Slices went from one server to another before all files of a replay were written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"slices have moved between the servers, or a server was added, since the replay in {folder}"
+            " began, so its files would not be those of one moment: begin anew in another folder"
+        )

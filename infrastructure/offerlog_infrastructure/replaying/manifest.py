@@ -5,9 +5,9 @@ killed resumes where it was.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,7 +18,8 @@ from offerlog_infrastructure.replaying.slice_files import SliceTask, WrittenSlic
 from offerlog_infrastructure.replaying.slice_replay import SliceReplay
 
 NAME: Final = "manifest.json"
-_FORMAT: Final = 1
+SHARDS_NAME: Final = "shards.json"
+FORMAT: Final = 1
 
 
 class StoredDigest(msgspec.Struct, frozen=True):
@@ -75,38 +76,69 @@ class ReplayManifest(msgspec.Struct):
     slices: list[PlannedSlice]
 
 
+class ShardsManifest(msgspec.Struct):
+    """The servers of a replay over several; each has a folder with a manifest of its own.
+
+    Attributes:
+        format: The version of this form.
+        placement: What changes whenever a slice moves, by number of the server, when the replay began.
+        is_written: True once all files are written, so that later moves do not matter.
+    """
+
+    format: int
+    placement: Mapping[int, Sequence[int]]
+    is_written: bool = False
+
+
+_Manifest = TypeVar("_Manifest", ReplayManifest, ShardsManifest)
+
+
 def load_manifest(folder: Path) -> ReplayManifest | None:
     """Read the manifest of a folder; None if there is none.
 
     Raises:
         ManifestError: It cannot be read, or has another form.
     """
+    return _load(folder, NAME, ReplayManifest)
+
+
+def load_shards(folder: Path) -> ShardsManifest | None:
+    """Read the servers of a replay over several; None if it is not one, or has not begun to write files.
+
+    Raises:
+        ManifestError: It cannot be read, or has another form.
+    """
+    return _load(folder, SHARDS_NAME, ShardsManifest)
+
+
+def _load(folder: Path, name: str, kind: type[_Manifest]) -> _Manifest | None:
     try:
-        text = (folder / NAME).read_bytes()
+        text = (folder / name).read_bytes()
     except FileNotFoundError:
         return None
     try:
-        found = msgspec.json.decode(text, type=ReplayManifest)
+        found = msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError as error:
         raise ManifestError(folder, f"its manifest cannot be read: {error}") from error
-    if found.format != _FORMAT:
+    if found.format != FORMAT:
         raise ManifestError(folder, f"its manifest has the form {found.format}")
     return found
 
 
-def save_manifest(folder: Path, manifest: ReplayManifest) -> None:
+def save_manifest(folder: Path, manifest: ReplayManifest | ShardsManifest) -> None:
     """Replace the manifest; it is on the disk when this returns.
 
     Raises:
         OSError: It cannot be written.
     """
-    part = folder / f"{NAME}.part"
+    name = NAME if isinstance(manifest, ReplayManifest) else SHARDS_NAME
+    part = folder / f"{name}.part"
     with part.open("wb") as file:
         part.chmod(0o600)
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         file.flush()
         os.fsync(file.fileno())
-    part.rename(folder / NAME)
+    part.rename(folder / name)
     flush_folder(folder)
 
 
@@ -118,7 +150,7 @@ def new_manifest(live: LiveProjections, code: str, slices: list[PlannedSlice]) -
     }
     task = SliceTask(live.positions, waiting, code, live.shard)
     contents = {name: _store_digest(one) for name, one in live.contents.items()}
-    return ReplayManifest(_FORMAT, live.store, task, contents, slices)
+    return ReplayManifest(FORMAT, live.store, task, contents, slices)
 
 
 def store_result(result: SliceReplay) -> StoredResult:

@@ -1,7 +1,7 @@
 """The replay of the whole log on Dask: on the cores of this machine, or on a cluster."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +9,21 @@ from typing import Any, Final
 from uuid import UUID
 
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_application.ports.slices import ProjectionDigest, SliceBounds, SliceSource
+from offerlog_application.ports.slices import ProjectionDigest, SliceBounds, SliceSource, SliceSources
 from offerlog_application.reading.arrow import ExtraMissingError
 from offerlog_infrastructure.replaying.errors import (
     ManifestError,
     SchedulerLostError,
     SliceChangedError,
+    SlicesMovedError,
 )
 from offerlog_infrastructure.replaying.manifest import (
+    FORMAT,
     PlannedSlice,
     ReplayManifest,
+    ShardsManifest,
     load_manifest,
+    load_shards,
     new_manifest,
     read_digest,
     read_result,
@@ -83,15 +87,34 @@ class ComparedReplay:
         return not self.total.unreadable and not any(one.differences for one in self.projections)
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayPart:
+    """The part of a replay that is of one store.
+
+    Attributes:
+        source: The log of the store.
+        folder: Holds its files and its manifest.
+        manifest: The manifest.
+        suffix: Ends the names of its projections.
+    """
+
+    source: SliceSource
+    folder: Path
+    manifest: ReplayManifest
+    suffix: str
+
+
 def replay_on_dask(
-    source: SliceSource, folder: Path, scheduler: str | None, on_progress: Report
+    sources: SliceSources, folder: Path, scheduler: str | None, on_progress: Report
 ) -> ComparedReplay:
     """Write the log into a folder slice by slice, replay the slices on Dask, and compare with live tables.
 
-    A replay that was interrupted goes on where it was. One that is complete gives its result again.
+    A replay that was interrupted goes on where it was. One that is complete gives its result again. Of
+    several servers, each is compared with what its own log holds; no slice may move until all files are
+    written.
 
     Args:
-        source: The log.
+        sources: The logs.
         folder: Holds the files of the slices and the manifest. The workers must see it under the same path.
         scheduler: The address of a scheduler, such as `tcp://10.0.0.5:8786`; None for this machine's cores.
         on_progress: Called after each slice.
@@ -101,34 +124,101 @@ def replay_on_dask(
         ManifestError: The folder holds a replay of another store, or by another version.
         SchedulerLostError: The scheduler is lost.
         SliceChangedError: A file is not the one that was written.
+        SlicesMovedError: A slice has moved meanwhile.
+        SliceInMotionError: A slice is on its way.
         OtherCodeError: A worker has another version of offerlog.
-        StoreUnavailableError: The store cannot be reached.
+        StoreUnavailableError: A store cannot be reached.
         OSError: A file cannot be written or read.
     """
     distributed = _load_dask()
     folder = folder.expanduser().absolute()
-    manifest = _plan(source, folder, on_progress)
-    _write_slices(source, folder, manifest, on_progress)
-    left = [one for one in manifest.slices if one.result is None]
+    placement = sources.read_placement()
+    if placement is None:
+        if load_shards(folder) is not None:
+            raise ManifestError(folder, "of several servers")
+        ((_, source),) = sources.all().items()
+        parts = [ReplayPart(source, folder, _plan(source, folder, on_progress), "")]
+        _write_slices(parts, on_progress)
+    else:
+        parts = _write_shards(sources, placement, folder, on_progress)
+    slices = [one for part in parts for one in part.manifest.slices]
+    left = [one for one in slices if one.result is None]
     if left:
-        done = len(manifest.slices) - len(left)
-        with _connected(distributed, scheduler, done, len(manifest.slices)) as client:
-            _replay_slices(distributed, client, folder, manifest, on_progress)
-    total = sum((read_result(one.result) for one in manifest.slices if one.result), start=NOTHING)
+        with _connected(distributed, scheduler, len(slices) - len(left), len(slices)) as client:
+            _replay_slices(distributed, client, parts, on_progress)
+    totals = [
+        sum((read_result(one.result) for one in part.manifest.slices if one.result), start=NOTHING)
+        for part in parts
+    ]
     return ComparedReplay(
-        total,
+        sum(totals, start=NOTHING),
         [
             ComparedProjection(
-                name, manifest.task.positions[name], total.projections[name], read_digest(live)
+                f"{name}{part.suffix}",
+                part.manifest.task.positions[name],
+                total.projections[name],
+                read_digest(live),
             )
-            for name, live in manifest.live.items()
+            for part, total in zip(parts, totals, strict=True)
+            for name, live in part.manifest.live.items()
         ],
     )
 
 
-def _plan(source: SliceSource, folder: Path, on_progress: Report) -> ReplayManifest:
-    """Return the manifest of the folder, or a new one."""
-    manifest = load_manifest(folder)
+def _write_shards(
+    sources: SliceSources, placement: Mapping[int, Sequence[int]], folder: Path, on_progress: Report
+) -> list[ReplayPart]:
+    """Plan the replay of each of several servers, and write all files while no slice moves.
+
+    What was planned before `shards.json` was there may be of another moment, and is planned anew.
+
+    Raises:
+        SlicesMovedError: A slice has moved.
+    """
+    if load_manifest(folder) is not None:
+        raise ManifestError(folder, "of a store that is the only one")
+    known = load_shards(folder)
+    has_moved = known is not None and known.placement != placement
+    if has_moved and not (known and known.is_written):
+        raise SlicesMovedError(folder)
+    parts: list[ReplayPart] = []
+    for number, source in sources.all().items():
+        if known is None or number in known.placement:  # else it was added later, and had no slice then
+            own = folder / f"shard-{number}"
+            manifest = _plan(source, own, on_progress, anew=known is None)
+            parts.append(ReplayPart(source, own, manifest, f"@{number}"))
+    if known is None:
+        known = ShardsManifest(FORMAT, placement)
+        _check_placement(sources, placement, folder)
+        save_manifest(folder, known)
+    _write_slices(parts, on_progress, may_read=not has_moved)
+    if not known.is_written:
+        _check_placement(sources, placement, folder)
+        known.is_written = True
+        save_manifest(folder, known)
+    return parts
+
+
+def _check_placement(sources: SliceSources, placement: Mapping[int, Sequence[int]], folder: Path) -> None:
+    """Check that no slice has moved.
+
+    Raises:
+        SlicesMovedError: One has.
+    """
+    if sources.read_placement() != placement:
+        raise SlicesMovedError(folder)
+
+
+def _plan(source: SliceSource, folder: Path, on_progress: Report, *, anew: bool = False) -> ReplayManifest:
+    """Return the manifest of the folder, or a new one.
+
+    Args:
+        source: The log.
+        folder: The folder.
+        on_progress: Called before the live projections are read.
+        anew: True to make a new one in any case.
+    """
+    manifest = None if anew else load_manifest(folder)
     if manifest is not None:
         if manifest.store != source.name_store():
             raise ManifestError(folder, "of another store")
@@ -147,31 +237,49 @@ def _plan(source: SliceSource, folder: Path, on_progress: Report) -> ReplayManif
     return manifest
 
 
-def _write_slices(source: SliceSource, folder: Path, manifest: ReplayManifest, on_progress: Report) -> None:
-    """Write the files that are not there yet."""
-    position = max(manifest.task.positions.values())
-    total = len(manifest.slices)
-    for number, one in enumerate(manifest.slices):
-        on_progress(RebuildProgress("writing slices", number, total))
-        path = folder / one.file
-        if one.result is not None:
-            continue
-        if one.written is not None and path.exists():
-            if hash_file(path) != one.written.sha256:
-                raise SliceChangedError(path)
-            continue
-        bounds = SliceBounds(UUID(one.low), UUID(one.high))
-        one.written = write_slice(path, manifest.task, source.read(bounds, position))
-        save_manifest(folder, manifest)
+def _write_slices(parts: Sequence[ReplayPart], on_progress: Report, *, may_read: bool = True) -> None:
+    """Write the files that are not there yet.
+
+    Args:
+        parts: What is replayed.
+        on_progress: Called for each file.
+        may_read: False if slices have moved since, so that the logs may not be read any more.
+
+    Raises:
+        SliceChangedError: A file has changed.
+        SlicesMovedError: A file is gone, and may not be written anew.
+    """
+    total, done = sum(len(part.manifest.slices) for part in parts), 0
+    for part in parts:
+        manifest = part.manifest
+        position = max(manifest.task.positions.values())
+        for one in manifest.slices:
+            on_progress(RebuildProgress("writing slices", done, total))
+            done += 1
+            path = part.folder / one.file
+            if one.result is not None:
+                continue
+            if one.written is not None and path.exists():
+                if hash_file(path) != one.written.sha256:
+                    raise SliceChangedError(path)
+                continue
+            if not may_read:
+                raise SlicesMovedError(part.folder)
+            bounds = SliceBounds(UUID(one.low), UUID(one.high))
+            one.written = write_slice(path, manifest.task, part.source.read(bounds, position))
+            save_manifest(part.folder, manifest)
     on_progress(RebuildProgress("writing slices", total, total))
 
 
-def _replay_slices(
-    distributed: Any, client: Any, folder: Path, manifest: ReplayManifest, on_progress: Report
-) -> None:
+def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], on_progress: Report) -> None:
     """Replay the slices that have no result yet, and note each result when it comes."""
-    total = len(manifest.slices)
-    left = {str(folder / one.file): one for one in manifest.slices if one.result is None}
+    total = sum(len(part.manifest.slices) for part in parts)
+    left = {
+        str(part.folder / one.file): (part, one)
+        for part in parts
+        for one in part.manifest.slices
+        if one.result is None
+    }
     done = total - len(left)
     on_progress(RebuildProgress("replaying slices", done, total))
     futures = client.map(replay_slice, list(left), pure=False)
@@ -187,11 +295,11 @@ def _replay_slices(
             cause = str(error) or type(error).__name__
             raise SchedulerLostError(client.scheduler.address, done, total, cause) from error
         ((path, sha256),) = result.files.items()
-        one = left[path]
+        part, one = left[path]
         if one.written is None or one.written.sha256 != sha256:
             raise SliceChangedError(Path(path))
         one.result = store_result(result)
-        save_manifest(folder, manifest)
+        save_manifest(part.folder, part.manifest)
         done += 1
         on_progress(RebuildProgress("replaying slices", done, total))
 

@@ -1,7 +1,6 @@
 """Slices replayed one by one add up to the live projections, whatever the log holds."""
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from uuid import UUID
 
@@ -12,18 +11,16 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.slices import SliceBounds
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.replaying import on_dask
 from offerlog_infrastructure.replaying.errors import ManifestError, OtherCodeError, SliceChangedError
 from offerlog_infrastructure.replaying.manifest import (
-    ReplayManifest,
     load_manifest,
     save_manifest,
-    store_result,
 )
 from offerlog_infrastructure.replaying.on_dask import ComparedReplay, replay_on_dask
 from offerlog_infrastructure.replaying.slice_files import read_slice, write_slice
 from offerlog_infrastructure.replaying.slice_replay import replay_slice
 from support.journeys import journeys
+from support.replays import replay_in_this_process
 
 pytest.importorskip("pyarrow")
 
@@ -31,15 +28,7 @@ pytest.importorskip("pyarrow")
 @pytest.fixture(autouse=True)
 def _without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replay the slices in this process. The tests of the command have Dask do it."""
-
-    def replay_here(_: object, __: object, folder: Path, manifest: ReplayManifest, ___: object) -> None:
-        for one in manifest.slices:
-            one.result = one.result or store_result(replay_slice(str(folder / one.file)))
-            save_manifest(folder, manifest)
-
-    monkeypatch.setattr(on_dask, "_connected", lambda *_: nullcontext())
-    monkeypatch.setattr(on_dask, "_load_dask", lambda: None)
-    monkeypatch.setattr(on_dask, "_replay_slices", replay_here)
+    replay_in_this_process(monkeypatch)
 
 
 def _ignore(_: RebuildProgress) -> None:
@@ -74,7 +63,7 @@ def test_the_slices_add_up_to_the_live_projections(offerlog: Offerlog, tmp_path:
     )
     offerlog.catch_up()
     assert offerlog.slices is not None
-    live = offerlog.slices.live()
+    live = offerlog.slices.all()[0].live()
     # when
     done = replay(offerlog, tmp_path)
     # then
@@ -87,7 +76,11 @@ def test_the_slices_add_up_to_the_live_projections(offerlog: Offerlog, tmp_path:
     # and the files hold the exact bytes, whole visitors each
     rows = [row for file in tmp_path.rglob("*.parquet") for page in read_slice(file) for row in page]
     everything = SliceBounds(UUID(int=0), UUID(int=(1 << 128) - 1))
-    stored = [row for page in offerlog.slices.read(everything, max(live.positions.values())) for row in page]
+    stored = [
+        row
+        for page in offerlog.slices.all()[0].read(everything, max(live.positions.values()))
+        for row in page
+    ]
     assert sorted(rows) == sorted(stored)
     # when more was recorded, the same folder still gives the same
     offerlog.record(journeys(3))

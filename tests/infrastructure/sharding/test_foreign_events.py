@@ -21,14 +21,13 @@ from offerlog_domain.metrics import Cohort, CountBy
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
-from offerlog_infrastructure.replaying.manifest import new_manifest
-from offerlog_infrastructure.replaying.slice_files import write_slice
-from offerlog_infrastructure.replaying.slice_replay import NOTHING, replay_slice
+from offerlog_infrastructure.replaying.on_dask import replay_on_dask
 from support.internals import application_of
 from support.journeys import DAY, an_id, journeys, signal
 from support.moved_slices import MovingStores, make_moving_stores, settle, shards, visitors_of
 from support.plans import nodes
 from support.recount import rows
+from support.replays import replay_in_this_process
 
 LATER: Final = DAY + timedelta(days=3)
 MAPS: Final = [an_id("map", n) for n in range(3)]
@@ -331,23 +330,17 @@ def test_readers_of_positions_use_their_index(moved: Moved) -> None:
     assert application_of(shards(moved.service)[0]).log.safe_position() < 1 << 40
 
 
-def test_a_replay_outside_the_database_gives_the_live_projections(moved: Moved, tmp_path: Path) -> None:
+def test_a_replay_outside_the_database_gives_the_live_projections(
+    moved: Moved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of each store, with its foreign events."""
     pytest.importorskip("pyarrow")
-    for number, one in enumerate(shards(moved.service)):
-        assert one.slices is not None
-        live = one.slices.live()
-        assert live.shard == number
-        task = new_manifest(live, one.slices.code(), []).task
-        position, total = max(live.positions.values()), NOTHING
-        for place, bounds in enumerate(one.slices.divide(position)):
-            path = tmp_path / f"{number}-{place}.parquet"
-            write_slice(path, task, one.slices.read(bounds, position))
-            total += replay_slice(str(path))
-        for name, found in total.projections.items():
-            of_live = live.contents[name]
-            assert (found.events, found.digest) == (of_live.events, of_live.digest)
-            assert {table: found.tables.get(table) for table in of_live.tables} == of_live.tables
+    replay_in_this_process(monkeypatch)
+    assert moved.service.slices is not None
+    done = replay_on_dask(moved.service.slices, tmp_path, None, lambda _: None)
+    assert [one.differences for one in done.projections] == [[]] * len(done.projections)
+    assert len(done.projections) == len(PROJECTIONS) * len(shards(moved.service))
+    assert done.is_equal
 
 
 def test_a_dead_letter_waits_from_a_version_on(make_dsn: Callable[[], str]) -> None:

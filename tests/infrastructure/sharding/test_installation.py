@@ -292,7 +292,6 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
         pytest.param(lambda one: one.analysis.recent_visitors(), id="recent visitors"),
         pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
         pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),
-        pytest.param(lambda one: one.slices.live(), id="a replay"),
         pytest.param(lambda one: one.archiver.figures(), id="an archive"),
         pytest.param(lambda one: one.issued_reports.issue(ReportQuery("default")), id="an issued report"),
         pytest.param(lambda one: one.stored_kinds(), id="the kinds of events"),

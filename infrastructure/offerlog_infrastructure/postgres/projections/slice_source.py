@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.positions import shard_of_position
+from offerlog_application.ports.positions import begin_of_shard, shard_of_position
 from offerlog_application.ports.slices import LiveProjections, ProjectionDigest, SliceBounds, StoredRow
 from offerlog_domain.stream_ids import SLICES
 from offerlog_infrastructure.postgres.archive.archived_rows import merge_streams
@@ -97,7 +97,7 @@ class PostgresSliceSource:
 
     def divide(self, position: int) -> Sequence[SliceBounds]:
         """Divide the streams into slices, as a rebuild does, and none beyond the first four bits of an id."""
-        goal = max(position, SLICES * EVENTS_A_SLICE)
+        goal = max(position, begin_of_shard(position) + SLICES * EVENTS_A_SLICE)
         with (
             store_reached(self._application.log.datastore),
             self._application.connect() as connection,

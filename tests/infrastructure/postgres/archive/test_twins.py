@@ -102,8 +102,8 @@ def slice_rows(service: Offerlog) -> list[Any]:
     last = service.position()
     return [
         row
-        for bounds in service.slices.divide(last)
-        for page in service.slices.read(bounds, last)
+        for bounds in service.slices.all()[0].divide(last)
+        for page in service.slices.all()[0].read(bounds, last)
         for row in page
     ]
 
