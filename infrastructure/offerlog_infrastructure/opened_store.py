@@ -325,6 +325,7 @@ class OpenStore:
         period: timedelta,
         witnesses: Sequence[CosigningWitness] = (),
         *,
+        number: int = HOME,
         tree: SealedTree | None = None,
     ) -> Evidence:
         """Put a tree, by default that over the log, the key file and the folder of checkpoints behind it."""
@@ -337,6 +338,7 @@ class OpenStore:
             archive=None if checkpoints is None else CheckpointFolder(checkpoints),
             period=period,
             witnesses=witnesses,
+            number=number,
         )
 
     def slices(self) -> SliceSource:

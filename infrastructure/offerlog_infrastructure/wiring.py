@@ -122,6 +122,7 @@ def make_shard(
             checkpoints,
             options.checkpoint_period,
             options.witnesses,
+            number=number,
         ),
         erasure_list=None if checkpoints is None else ErasureFile(checkpoints),
         writer=writer,

@@ -17,7 +17,7 @@ MAY_READ = {
 
 NO_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
 MAX_LINES = 400
-LONGER = {"verify_bundle.py": 475, "answers.py": 1_000}
+LONGER = {"verify_bundle.py": 575, "answers.py": 1_000}
 """An auditor gets the verifier as one file and reads it whole, so it may not be cut into modules. The types
 of the Python client are made from the OpenAPI document, and nobody edits them.
 """

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from offerlog_application.evidence.bundle_export import BundleRequest
+from offerlog_application.evidence.bundle_parts import BundleRequest
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.transparency.checkpoints import Checkpoint

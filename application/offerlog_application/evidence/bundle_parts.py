@@ -1,13 +1,17 @@
-"""The parts of an export: the source of its events, the sink of its files, and its errors."""
+"""The parts of an export: what is asked for, the source of its events, the sink of its files, its errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.transparency.leaves import StoredRow
+
+if TYPE_CHECKING:
+    from offerlog_application.evidence.evidence import CosigningWitness
 
 
 class BundlePlaceError(OfferlogError):
@@ -19,6 +23,25 @@ class LogChangedError(OfferlogError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"{cause}; nothing was exported. `offerlog audit verify` names what was changed")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRequest:
+    """The contents that are asked for.
+
+    Attributes:
+        query: Organization and interval of the reports. The events are always all, up to the checkpoint.
+        as_of: The last position; None for all that is in the log.
+        discloses_all: True if the events of other organizations are disclosed, too.
+        proved: Positions of the events whose proofs are written, each into a file.
+        witnesses: Those that shall cosign the checkpoint.
+    """
+
+    query: ReportQuery
+    as_of: int | None = None
+    discloses_all: bool = False
+    proved: Sequence[int] = ()
+    witnesses: "Sequence[CosigningWitness]" = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from offerlog_application.wording import format_count
 from offerlog_domain.transparency.checkpoints import Checkpoint, SignedCheckpoint
 from offerlog_domain.transparency.errors import NoteError, ProofError
 from offerlog_domain.transparency.hashing import HASH_BYTES
-from offerlog_domain.transparency.notes import SignedNote
+from offerlog_domain.transparency.notes import NoteSignature, SignedNote
 from offerlog_domain.transparency.proofs import root_hash
 from offerlog_domain.transparency.tiles import Tile, list_tiles
 
@@ -33,12 +33,16 @@ class CheckpointSigning:
         tree: The tree.
         clock: The service's clock.
         find_signer: Returns the key of the log; None if it has none yet.
+        number: The number of the server, for people; 0 for the home, and where there is one.
     """
 
-    def __init__(self, tree: SealedTree, clock: Clock, find_signer: Callable[[], Signer | None]) -> None:
+    def __init__(
+        self, tree: SealedTree, clock: Clock, find_signer: Callable[[], Signer | None], number: int = 0
+    ) -> None:
         self._tree = tree
         self._clock = clock
         self._find_signer = find_signer
+        self._number = number
         self._listed = 0
 
     @property
@@ -50,7 +54,12 @@ class CheckpointSigning:
         """
         signer = self._find_signer()
         if signer is None:
-            raise AuditKeyError("no key signs checkpoints yet: make one with `offerlog audit keygen`")
+            whose, option = (
+                (f" of shard {self._number}", f" --shard {self._number}") if self._number else ("", "")
+            )
+            raise AuditKeyError(
+                f"no key signs checkpoints{whose} yet: make one with `offerlog audit keygen{option}`"
+            )
         return signer
 
     @property
@@ -117,6 +126,14 @@ class CheckpointSigning:
         if archive is not None:
             archive.write(checkpoint.size, str(signed), ())
         self._tree.add_checkpoint(checkpoint.origin, checkpoint.size, self._clock.now(), str(signed))
+
+    def sign_joined(self, joined: Checkpoint) -> NoteSignature:
+        """Return the signature of this log under the statement that it belongs to others (`joined_logs`).
+
+        Raises:
+            AuditKeyError: There is no key.
+        """
+        return self.signer.sign(str(joined), int(self._clock.now().timestamp()))
 
     def sign_first(self, size: int) -> SignedCheckpoint:
         """Return the checkpoint of the first events: a kept one, or a new one that is not kept.

@@ -1,7 +1,8 @@
 """The evidence of one store: the part of the service that auditors use."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple, Protocol
 
@@ -18,14 +19,15 @@ from offerlog_application.ports.sealed_tree import (
     SealedTree,
     TreeProgress,
 )
+from offerlog_application.ports.shards import HOME
 from offerlog_application.ports.signing import SignatureCheck, Signer
 from offerlog_application.schedule.periodic_thread import PeriodicThread
 from offerlog_domain.errors import ArgumentError
-from offerlog_domain.transparency.checkpoints import SignedCheckpoint
+from offerlog_domain.transparency.checkpoints import Checkpoint, SignedCheckpoint
 from offerlog_domain.transparency.errors import ProofError
 from offerlog_domain.transparency.hashing import HASH_BYTES, hash_leaf
 from offerlog_domain.transparency.leaves import entry_of_event
-from offerlog_domain.transparency.notes import VerifierKey
+from offerlog_domain.transparency.notes import NoteSignature, VerifierKey
 from offerlog_domain.transparency.proof_files import InclusionFile
 from offerlog_domain.transparency.proofs import ReadTile, prove_consistency, prove_inclusion, root_hash
 from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, list_proof_tiles
@@ -88,6 +90,8 @@ class Evidence:
         archive: The folder for checkpoints outside of the store; None for none.
         period: The time between two checkpoints while a service runs; 0 for none.
         witnesses: Those that are asked for a cosignature while a service runs.
+        number: The number of the server; 0 for the home, and where there is one.
+        complete: Adds to the report of an audit what other servers know.
 
     Attributes:
         find_signer: As given.
@@ -104,16 +108,52 @@ class Evidence:
         archive: CheckpointArchive | None,
         period: timedelta = USUAL_PERIOD,
         witnesses: Sequence[CosigningWitness] = (),
+        number: int = HOME,
+        complete: Callable[[AuditReport], AuditReport] = lambda report: report,
     ) -> None:
         self._tree = tree
+        self._clock = clock
         self.source = source
         self.find_signer = find_signer
-        self._signing = CheckpointSigning(tree, clock, find_signer)
+        self._number = number
+        self._complete = complete
+        self._signing = CheckpointSigning(tree, clock, find_signer, number)
         self._period = period
         self._witnesses = witnesses
         self._asked: AskedWitnesses | None = None
         self._check = check
         self._archive = archive
+
+    def of_servers(self) -> Mapping[int, "Evidence"]:
+        """Return the evidence of each server's log, by number; where there is one server, this alone."""
+        return {HOME: self}
+
+    @contextmanager
+    def settled(self) -> Iterator[Mapping[int, "Evidence"]]:
+        """Lend the evidence of each server's log, for work during which no slice moves."""
+        yield self.of_servers()
+
+    def over(
+        self, tree: SealedTree, source: BundleSource, complete: Callable[[AuditReport], AuditReport]
+    ) -> "Evidence":
+        """Return the evidence of the same log with its events wherever they lie; it keeps no checkpoints.
+
+        Args:
+            tree: The tree, with all events.
+            source: All events.
+            complete: Adds to the report of an audit what other servers know.
+        """
+        return Evidence(
+            tree,
+            self._clock,
+            source=source,
+            find_signer=self.find_signer,
+            check=self._check,
+            archive=self._archive,
+            period=timedelta(),
+            number=self._number,
+            complete=complete,
+        )
 
     @property
     def has_key(self) -> bool:
@@ -123,6 +163,14 @@ class Evidence:
             AuditKeyError: There is one, and it cannot be used.
         """
         return self._signing.can_sign
+
+    def check_key(self) -> None:
+        """Check that there is a key that signs checkpoints.
+
+        Raises:
+            AuditKeyError: There is none, or it cannot be used.
+        """
+        _ = self._signing.signer
 
     def signer_name(self) -> str | None:
         """Return the name under which the log is signed here; None if there is no key yet."""
@@ -230,6 +278,14 @@ class Evidence:
         newest = self.checkpoint()
         return newest if newest.checkpoint.size == size else self._signing.sign_first(size)
 
+    def sign(self, joined: Checkpoint) -> NoteSignature:
+        """Return the signature of this log under the statement that it belongs to others (`joined_logs`).
+
+        Raises:
+            AuditKeyError: There is no key.
+        """
+        return self._signing.sign_joined(joined)
+
     def newest_checkpoint(self) -> SignedCheckpoint | None:
         """Return the newest checkpoint of this log in the store; its signature is not checked.
 
@@ -319,7 +375,8 @@ class Evidence:
         """
         if not keys and self.has_key:
             keys = [self._signing.signer.key]
-        return Verification(self._tree, archive or self._archive, keys, self._check, on_progress).run()
+        verification = Verification(self._tree, archive or self._archive, keys, self._check, on_progress)
+        return self._complete(verification.run())
 
     def _reader(self, wanted: Sequence[Tile] = ()) -> ReadTile:
         """Return a function that reads each tile of the store once; those that are wanted, all at once."""

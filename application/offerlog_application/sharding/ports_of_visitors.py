@@ -22,6 +22,7 @@ from offerlog_application.ports.read_models import (
 )
 from offerlog_application.ports.shards import HOME, NotOverShardsError
 from offerlog_application.sharding.router import Router, Shard
+from offerlog_application.sharding.settled_shards import stream_all
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
 from offerlog_domain.stream_ids import SLICES_BY_TOKEN, slice_of
@@ -162,8 +163,8 @@ class RoutedReads:
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, shard by shard."""
-        return self._router.stream_all(
-            self._router.all(), lambda shard: shard.store.reads.parked(organization)
+        return stream_all(
+            self._router, self._router.all(), lambda shard: shard.store.reads.parked(organization)
         )
 
     def status(self) -> Sequence[ProjectionStatus]:

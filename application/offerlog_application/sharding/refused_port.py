@@ -1,8 +1,7 @@
 """A port of which no use works over several shards yet: each call is one clear error."""
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.ports.store_figures import PoolUse
@@ -42,16 +41,6 @@ class RefusedPort:
             NotOverShardsError: Always.
         """
         raise NotOverShardsError(self._what)
-
-
-class RefusedEvidence(RefusedPort):
-    """Stands in for the evidence: each shard has its own.
-
-    Attributes:
-        cosigned: The number of events that each witness has cosigned: there is no witness of all shards.
-    """
-
-    cosigned: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class NoneYet(RefusedPort):

@@ -277,25 +277,6 @@ class Router:
         """
         return [self.ask(shard, ask) for shard in self.all()]
 
-    def stream_all(self, shards: Sequence[Shard], ask: Callable[[Shard], Iterable[T]]) -> Generator[T]:
-        """Stream the rows of some shards, one shard after the other.
-
-        Raises:
-            SliceInMotionError: A slice has moved meanwhile: what came before is not all, or has rows twice.
-            ShardUnavailableError: One of them cannot be reached; likewise.
-        """
-        patience = Patience(ADDING_SECONDS)
-        everyone = self.all()
-        before = self.read_held(everyone)
-        while in_motion := find_in_motion(before):
-            patience.pause(self.map, in_motion)
-            before = self.read_held(everyone)
-        for shard in shards:
-            yield from self.stream(shard, ask(shard))
-        after = self.read_held(everyone)
-        if after != before:
-            raise SliceInMotionError(HOME, find_changed(before, after))
-
     def read_held(self, shards: Sequence[Shard]) -> Sequence[HeldSlices]:
         """Read the slices that each of these shards has.
 

@@ -35,8 +35,8 @@ from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.organizations_of_shards import DeletionOverShards
 from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams, name_with_shard
 from offerlog_application.sharding.reachable_shards import ReachableShards
-from offerlog_application.sharding.refused_port import RefusedEvidence
 from offerlog_application.sharding.router import OpenShards, Router
+from offerlog_application.sharding.sharded_evidence import ShardedEvidence
 from offerlog_application.sharding.sharded_store import make_sharded_store
 from offerlog_application.sharding.sharded_waits import ShardedWaits
 from offerlog_application.sharding.side_by_side import ask_side_by_side
@@ -105,7 +105,7 @@ class ShardedOfferlog(Offerlog):
         )
         self.organization_deletion = DeletionOverShards(router, store, clock)
         self.counts = CountsOfShards(router)
-        self.evidence = cast("Evidence", RefusedEvidence("to work on the tree over the log"))
+        self.evidence = cast("Evidence", ShardedEvidence(router))
         self.slices = SlicesOfShards(router)
 
     def erase(

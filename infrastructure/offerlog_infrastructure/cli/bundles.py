@@ -82,10 +82,13 @@ def export(
     event, because only then it shows that no count leaves one out. --from
     and --to are for the reports in it. Events of other organizations are
     hashes alone. What identifies a visitor is not in it.
+
+    Of several servers it holds the log of each, and says in a signed file
+    how many there are: give the auditor the public key of every server.
     """
     where = zone(zone_name)
     first, last = read_range(start, end, None, where)
-    from offerlog_application.evidence.bundle_export import BundleRequest  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.evidence.bundle_parts import BundleRequest  # noqa: PLC0415 - --help need not wait for it
     from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - as above
     from offerlog_infrastructure.evidence.bundle_papers import write_bundle  # noqa: PLC0415 - as above
 
@@ -107,8 +110,10 @@ def export(
         print_json(
             {
                 "bundle": str(place),
-                "events": contents.signed.checkpoint.size,
-                "position": contents.position,
+                "events": contents.events,
+                "position": contents.position
+                if isinstance(contents.position, int)
+                else str(contents.position),
                 "withheld": contents.withheld,
                 "manifest_sha256": digest,
             }
@@ -130,7 +135,8 @@ def verify_bundle(
         typer.Option(metavar="VKEY", help="Public key of a witness that must have cosigned; repeatable."),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="OLD", help="A checkpoint that you have kept from before.")
+        list[Path] | None,
+        typer.Option(metavar="OLD", help="A checkpoint that you have kept from before; may be repeated."),
     ] = None,
     all_disclosed: Annotated[
         bool, typer.Option("--all-disclosed", help="Fail if the bundle has of an event the hash alone.")
@@ -148,7 +154,7 @@ def verify_bundle(
     if (bundle is None) == (proof is None):
         raise usage("give a bundle, or --proof FILE")
     words = [] if bundle is None else [str(bundle)]
-    files = ("--proof", proof), ("--checkpoint", checkpoint)
+    files = ("--proof", proof), *(("--checkpoint", one) for one in checkpoint or ())
     for option, values in (("--key", key), ("--witness", witness or ())):
         words += [word for value in values for word in (option, value)]
     words += [word for option, file in files if file is not None for word in (option, str(file))]

@@ -1,12 +1,14 @@
 """The commands audit: the key of the log, checkpoints, proofs, and the verification of the whole log."""
 
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offerlog_application.ports.shards import HOME
 from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -18,12 +20,13 @@ from offerlog_infrastructure.cli.output import Form, console, print_json, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.cli.witness import Witness, WitnessKey, ask_witnesses, read_verifier_key
 from offerlog_infrastructure.presentation.escaping import spell_out
+from offerlog_infrastructure.shard_places import place_of_shard
 
 if TYPE_CHECKING:
     from offerlog_application.evidence.evidence import Evidence
     from offerlog_application.evidence.findings import AuditReport, Finding
     from offerlog_application.offerlog import Offerlog
-    from offerlog_application.ports.sealed_tree import CheckpointArchive
+    from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder
 
 
 class Algorithm(StrEnum):
@@ -42,6 +45,12 @@ Folder = Annotated[
         help="Checkpoints outside the store: a folder, or a file. [dim]Default: $OFFERLOG_CHECKPOINTS[/]",
         show_default=False,
     ),
+]
+
+
+Shard = Annotated[
+    int | None,
+    typer.Option("--shard", min=0, metavar="N", help="Of several servers, this one alone."),
 ]
 
 
@@ -83,6 +92,10 @@ def keygen(
             show_default=False,
         ),
     ] = None,
+    shard: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Of several servers, the one whose log it signs."),
+    ] = HOME,
     data: Data = None,
     keyring: KeyringFile = None,
 ) -> None:
@@ -90,7 +103,8 @@ def keygen(
 
     The key is in a file of mode 0600, outside the data folder. The public
     key is in a file beside it. Give the public key to your auditors, and
-    keep a copy of the key file. A key is never replaced.
+    keep a copy of the key file. A key is never replaced. Each of several
+    servers has a key of its own: --shard.
     """
     from offerlog_domain.transparency.notes import SignatureType, check_name  # noqa: PLC0415 - --help need not wait
     from offerlog_infrastructure.composition import usual_audit_key  # noqa: PLC0415 - as above
@@ -105,7 +119,8 @@ def keygen(
         check_name(name)
     except ValueError as error:
         raise usage(f"--origin: {error}") from None
-    place = key or settings.audit_key or usual_audit_key(FileKeyring(keyring or settings.keyring))
+    usual = settings.audit_key or usual_audit_key(FileKeyring(keyring or settings.keyring))
+    place = key or place_of_shard(Path(usual), shard)
     embedded = None if settings.database_url and not data else data or settings.data or default_data_dir()
     kind = SignatureType.MLDSA44 if algorithm is Algorithm.MLDSA44 else SignatureType.ED25519
     made = make_audit_key(place, name, kind, embedded)
@@ -127,6 +142,7 @@ def checkpoint(
     ] = None,
     witness: Witness = None,
     witness_key: WitnessKey = None,
+    shard: Shard = None,
     store: StoreOptions,
 ) -> None:
     """Sign the whole log as it is now, and print the checkpoint.
@@ -135,17 +151,26 @@ def checkpoint(
     against someone who can change the database. A running service signs by
     itself. Nothing is signed if the log does not continue what was signed
     before. A witness that refuses ends the command with exit code 3.
+
+    Each of several servers has a checkpoint of its own, in a folder of its
+    own: DIR is that of the home, beside it DIR-shard-1 is that of shard 1.
+    With --shard, DIR is that of this server.
     """
     witnesses = ask_witnesses(witness or (), witness_key or ())
-    archive = _archive(to)
     with store.open(Access.MAINTAIN) as service:
-        evidence = evidence_of(service)
-        evidence.catch_up()
-        signed = evidence.checkpoint(archive)
-        for one in witnesses:
-            signed = evidence.cosign(signed, one, archive)
+        logs = _choose(evidence_of(service).of_servers(), shard)
+        for log in logs.values():
+            log.check_key()  # before anything is signed
+        made = []
+        for number, log in logs.items():
+            archive = _archive(to, None if shard is not None else number)
+            log.catch_up()
+            signed = log.checkpoint(archive)
+            for one in witnesses:
+                signed = log.cosign(signed, one, archive)
+            made.append(signed)
     with telling("the checkpoint is signed and kept"):
-        typer.echo(str(signed), nl=False)
+        typer.echo("\n".join(map(str, made)), nl=False)
 
 
 @spread_groups
@@ -155,7 +180,8 @@ def prove(
 ) -> None:
     """Print the proof that an event is in the signed log: a C2SP tlog-proof file.
 
-    Tools for C2SP tlog-proof files check it with the public key of the log, without the store.
+    Tools for C2SP tlog-proof files check it with the public key of the log, without the store. Of several
+    servers, it is a proof of the log of the one that recorded the event, wherever the event lies by now.
     """
     with store.open(Access.MAINTAIN) as service:
         evidence = evidence_of(service)
@@ -169,6 +195,7 @@ def consistency(
     old: Annotated[int, typer.Argument(min=0, metavar="OLD", help="Number of events of a checkpoint.")],
     new: Annotated[int, typer.Argument(min=0, metavar="NEW", help="That of a later one.")],
     store: StoreOptions,
+    shard: Shard = None,
 ) -> None:
     """Print the proof that the log of NEW events begins with that of OLD events, as JSON.
 
@@ -178,8 +205,11 @@ def consistency(
     from offerlog_domain.transparency.notes import encode_base64  # noqa: PLC0415 - as above
 
     with store.open(Access.MAINTAIN, project=False) as service:
+        logs = _choose(evidence_of(service).of_servers(), shard)
+        if len(logs) > 1:
+            raise usage("each of several servers has a log of its own: name one with --shard")
         try:
-            found = evidence_of(service).consistency(old, new)
+            found = next(iter(logs.values())).consistency(old, new)
         except ArgumentError as error:
             raise usage(f"OLD and NEW: {error}") from None
     print_json(
@@ -203,6 +233,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    shard: Shard = None,
     form: ListForm = Form.TABLE,
     store: StoreOptions,
 ) -> None:
@@ -211,30 +242,65 @@ def verify(
     Names what is wrong: edited, blanked, deleted, inserted, reordered or
     truncated, each with position, stream and tile. Reads the whole log. Exit
     code 3 if anything is wrong.
+
+    Of several servers, it compares the log of each with its events, wherever
+    they lie by now. DIR is the folder of the home then, beside it
+    DIR-shard-1 is that of shard 1. With --shard, DIR is that of this server.
     """
     keys = [read_verifier_key(one, "--vkey") for one in vkey or ()]
-    archive = _archive(checkpoints)
+    _check_holds(_archive(checkpoints))
+    with (
+        store.open(Access.MAINTAIN, project=False) as service,
+        event_bar("verifying the log") as on_progress,
+        evidence_of(service).settled() as servers,
+    ):
+        logs = _choose(servers, shard)
+        archives = {one: _archive(checkpoints, None if shard is not None else one) for one in logs}
+        for archive in archives.values():
+            _check_holds(archive)
+        reports = {
+            number: log.verify(keys=keys, archive=archives[number], on_progress=on_progress)
+            for number, log in logs.items()
+        }
+    with telling("the log is verified"):
+        for number, report in reports.items():
+            of_shard = {} if len(servers) == 1 else {"shard": number}
+            if form is Form.JSON:
+                for one in report.findings:
+                    print_json({**of_shard, **describe_finding(one)})
+                print_json({**of_shard, **describe_report(report)})
+            else:
+                if of_shard:
+                    console().print(f"Shard {number}:")
+                _print_report(report)
+        if form is Form.TABLE and len(reports) > 1:
+            _print_sum(reports)
+    if not all(report.is_whole for report in reports.values()):
+        raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+def _choose(logs: "Mapping[int, Evidence]", shard: int | None) -> "Mapping[int, Evidence]":
+    """Return the log that an option names; all without it.
+
+    Raises:
+        typer.BadParameter: There is no such server.
+    """
+    if shard is None:
+        return logs
+    if shard not in logs:
+        raise usage(f"--shard: there is no shard {shard}; there are {', '.join(map(str, logs))}")
+    return {shard: logs[shard]}
+
+
+def _check_holds(archive: "CheckpointFolder | None") -> None:
+    """Check that a folder holds a checkpoint: else nothing would be compared with it."""
     if archive is not None and not any(True for _ in archive.checkpoints()):
         from offerlog_application.ports.sealed_tree import CheckpointFolderError  # noqa: PLC0415 - --help need not wait
 
         raise CheckpointFolderError(
-            f"{checkpoints} holds no checkpoint, so nothing was compared with it: name the folder or the file"
-            " that you keep"
+            f"{archive.path} holds no checkpoint, so nothing was compared with it: name the folder or the"
+            " file that you keep"
         )
-    with (
-        store.open(Access.MAINTAIN, project=False) as service,
-        event_bar("verifying the log") as on_progress,
-    ):
-        report = evidence_of(service).verify(keys=keys, archive=archive, on_progress=on_progress)
-    with telling("the log is verified"):
-        if form is Form.JSON:
-            for one in report.findings:
-                print_json(describe_finding(one))
-            print_json(describe_report(report))
-        else:
-            _print_report(report)
-    if not report.is_whole:
-        raise typer.Exit(ExitCode.FOUND_WRONG)
 
 
 def evidence_of(service: "Offerlog") -> "Evidence":
@@ -311,8 +377,15 @@ def _print_report(report: "AuditReport") -> None:
         )
 
 
-def _archive(folder: Path | None) -> "CheckpointArchive | None":
-    """Return the folder that an option names; None for that of the service."""
+def _print_sum(reports: "Mapping[int, AuditReport]") -> None:
+    wrong = [str(number) for number, report in reports.items() if not report.is_whole]
+    events = format_count(sum(report.events for report in reports.values()), "event")
+    verdict = f"shards with findings: {', '.join(wrong)}" if wrong else "no finding"
+    console().print(f"All {len(reports)} servers: {events} compared, {verdict}.")
+
+
+def _archive(folder: Path | None, shard: int | None = None) -> "CheckpointFolder | None":
+    """Return the folder that an option names, or the one beside it that a shard has; None without one."""
     from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder  # noqa: PLC0415 - --help need not wait
 
-    return None if folder is None else CheckpointFolder(folder)
+    return None if folder is None else CheckpointFolder(place_of_shard(folder, shard or HOME))

@@ -16,6 +16,9 @@ from offerlog_infrastructure.disk_space import full_disk_hint
 FORMAT: Final = "offerlog-bundle-1"
 """The name of the format, in the manifest."""
 
+SEVERAL: Final = "offerlog-bundle-2"
+"""The name of the format with the logs of several servers."""
+
 MANIFEST: Final = "manifest.json"
 """The file that lists every other file with its SHA-256."""
 
@@ -84,10 +87,10 @@ class BundleFolder:
         with (self.folder / name).open("rb") as file:
             self._digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
 
-    def finish(self) -> str:
+    def finish(self, bundle_format: str = FORMAT) -> str:
         """Write the manifest, and move everything to its place; returns the SHA-256 of the manifest."""
         self.flush()
-        listed = {"format": FORMAT, "files": dict(sorted(self._digests.items()))}
+        listed = {"format": bundle_format, "files": dict(sorted(self._digests.items()))}
         manifest = (json.dumps(listed, indent=1) + "\n").encode()
         self.write(MANIFEST, manifest)
         try:

@@ -4,15 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from offerlog_application.evidence.bundle_export import (
-    EVENTS_FILE,
-    BundleContents,
-    BundleExport,
-    BundleRequest,
-)
+from offerlog_application.evidence.bundle_export import BundleContents, BundleExport
+from offerlog_application.evidence.bundle_parts import BundleRequest
 from offerlog_application.evidence.evidence import Evidence
+from offerlog_application.evidence.log_export import EVENTS_FILE
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_infrastructure.evidence.bundle_folder import BundleFolder
+from offerlog_infrastructure.evidence.bundle_folder import FORMAT, SEVERAL, BundleFolder
 from offerlog_infrastructure.evidence.parquet import PARQUET_FILE, write_parquet
 
 _HERE: Final = Path(__file__).parent
@@ -56,8 +53,9 @@ def write_bundle(
         contents = BundleExport(evidence, request, folder, on_progress).run()
         folder.flush()
         if with_parquet:
-            write_parquet(folder.folder, EVENTS_FILE)
-            folder.add(PARQUET_FILE)
+            for part in [""] if contents.logs == 1 else [f"log-{n}/" for n in range(contents.logs)]:
+                write_parquet(folder.folder / part, EVENTS_FILE)
+                folder.add(part + PARQUET_FILE)
         folder.write("README.md", (_HERE / "bundle_readme.md").read_bytes())
         folder.write("verify_bundle.py", (_HERE / "verify_bundle.py").read_bytes())
-        return WrittenBundle(contents, folder.finish())
+        return WrittenBundle(contents, folder.finish(SEVERAL if contents.logs > 1 else FORMAT))

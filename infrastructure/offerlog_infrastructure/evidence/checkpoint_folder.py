@@ -52,10 +52,13 @@ class CheckpointFolder:
 
     Args:
         path: The folder; it is made when something is written. To read checkpoints, it may be a single file.
+
+    Attributes:
+        path: The folder, absolute.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.expanduser().absolute()
+        self.path = path.expanduser().absolute()
 
     def checkpoints(self) -> Iterator[KeptCheckpoint]:
         """Return all checkpoints in the folder, each text once, whatever the files are called.
@@ -64,8 +67,8 @@ class CheckpointFolder:
         one.
         """
         with self._used():
-            if self._path.is_file():
-                yield _kept(self._path)
+            if self.path.is_file():
+                yield _kept(self.path)
                 return
             seen = set[str]()
             for place in self._files_beside_tiles():
@@ -79,39 +82,39 @@ class CheckpointFolder:
     def _files_beside_tiles(self) -> Iterator[Path]:
         """Return the files that may be checkpoints: those in `checkpoints` first, then the others."""
         found = []
-        walk = os.walk(self._path, onerror=_raise) if self._path.exists() else ()
+        walk = os.walk(self.path, onerror=_raise) if self.path.exists() else ()
         for folder, folders, names in walk:
             here = Path(folder)
             folders[:] = [
-                one for one in folders if not one.startswith(".") and (here != self._path or one != _TILES)
+                one for one in folders if not one.startswith(".") and (here != self.path or one != _TILES)
             ]
             found += [here / name for name in names if not name.startswith(".")]
         places = [one for one in found if one.is_file() and one.stat().st_size <= _LARGEST]
-        yield from sorted(places, key=lambda one: (one.parent != self._path / _ALL, one))
+        yield from sorted(places, key=lambda one: (one.parent != self.path / _ALL, one))
 
     def _is_checkpoint_by_name(self, place: Path) -> bool:
-        return place.name == _NEWEST or (place.parent == self._path / _ALL and place.name.isdecimal())
+        return place.name == _NEWEST or (place.parent == self.path / _ALL and place.name.isdecimal())
 
     def newest(self) -> KeptCheckpoint | None:
         """Return the checkpoint that was written last."""
         with self._used():
             try:
-                return _kept(self._path / _NEWEST)
+                return _kept(self.path / _NEWEST)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def add_erasures(self, erased: Sequence[Tombstone]) -> None:
         """Add the erasures that the list in the folder does not have yet; make it if there is none."""
-        ErasureFile(self._path).add(erased)
+        ErasureFile(self.path).add(erased)
 
     def tiles(self) -> Iterator[KeptTile]:
         """Return all tiles that are there, also partial ones."""
         with self._used():
-            for place in sorted((self._path / _TILES).rglob("*")):
+            for place in sorted((self.path / _TILES).rglob("*")):
                 if not place.is_file():
                     continue
                 try:
-                    tile = read_tile_path(place.relative_to(self._path).as_posix())
+                    tile = read_tile_path(place.relative_to(self.path).as_posix())
                     with place.open("rb") as file:
                         hashes = file.read(TILE_BYTES + 1)
                 except (
@@ -126,7 +129,7 @@ class CheckpointFolder:
         with self._used():
             for one in (tile, Tile(tile.level, tile.n)):
                 try:
-                    return (self._path / one.path).read_bytes()
+                    return (self.path / one.path).read_bytes()
                 except (FileNotFoundError, NotADirectoryError):
                     continue
             return None
@@ -143,13 +146,13 @@ class CheckpointFolder:
                 self._add(batch)
                 for tile in batch:
                     if tile.is_full:
-                        place = self._path / tile.path
+                        place = self.path / tile.path
                         shutil.rmtree(place.with_name(place.name + ".p"), ignore_errors=True)
-            place = self._path / _ALL / f"{size:0{_DIGITS}d}"
+            place = self.path / _ALL / f"{size:0{_DIGITS}d}"
             self._add_note(place, text)
             newest = self.newest()
             if newest is None or _size_of(newest.text) <= size:
-                replace_files({self._path / _NEWEST: place.read_bytes()}, self._path)
+                replace_files({self.path / _NEWEST: place.read_bytes()}, self.path)
 
     def _add_note(self, place: Path, text: str) -> None:
         """Write a checkpoint; one of the same tree stays, unless the new one has more signatures."""
@@ -160,29 +163,29 @@ class CheckpointFolder:
         if before and _tree_of(before) != _tree_of(text):
             raise _differs(place)
         if len(before) < len(text):
-            replace_files({place: text.encode()}, self._path)
+            replace_files({place: text.encode()}, self.path)
 
     def _add(self, tiles: Mapping[Tile, bytes]) -> None:
         """Write tiles that do not exist yet, durably; one that is the same stays."""
         new: dict[Path, bytes] = {}
         for tile, hashes in tiles.items():
-            place = self._path / tile.path
+            place = self.path / tile.path
             try:
                 if place.read_bytes() != hashes:
                     raise _differs(place)
             except FileNotFoundError:
                 new[place] = hashes
         if new:
-            replace_files(new, self._path)
+            replace_files(new, self.path)
 
     @contextmanager
     def _used(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            hint = full_disk_hint(self._path)
+            hint = full_disk_hint(self.path)
             raise CheckpointFolderError(
-                f"the folder of checkpoints {self._path} cannot be used:"
+                f"the folder of checkpoints {self.path} cannot be used:"
                 f" {error.filename or ''} {error.strerror}{hint}; name another one with --to or"
                 " OFFERLOG_CHECKPOINTS"
             ) from error

@@ -2,7 +2,8 @@
 
 A bundle holds every event of a log up to a checkpoint, and reports that claim to count them. VKEY is
 NAME+ID+BASE64, or a file with it, from operator and witnesses, not from the bundle. Keep a checkpoint: as
---checkpoint OLD, it shows whether anything before was changed since. docs/verifier.md explains each part.
+--checkpoint OLD, it shows whether anything before was changed since. Of several servers, a bundle holds the
+log of each: give the --key of each, and the kept checkpoints of each. docs/verifier.md explains each part.
 Exit codes: 0 every check passed; 1 a check failed; 2 the call was wrong, or nothing can be checked.
 """
 
@@ -36,8 +37,12 @@ Key = tuple[str, bytes, int, bytes]  # name, id, type (1 Ed25519, 4 its cosignat
 SHOWN, LONGEST, TILE, HASH = 10, 1 << 20, 256, 32  # LONGEST: bytes of a line, and of most files
 LOG_KEYS, WITNESS_KEYS = {1: 32, 6: 1312}, {4: 32, 6: 1312}  # types of keys, with the bytes of each
 EPOCH, QUARTER = datetime(1970, 1, 1, tzinfo=UTC), timedelta(minutes=15)
-NEEDED = {"README.md", "checkpoint", "events.ndjson", "manifest.json", "report.json", "verify_bundle.py"}
-NUMBERED = r"tile/\d+/(x\d{3}/)*\d{3}([.]p/\d+)?|proofs/[1-9]\d*[.]tlog-proof"
+NEEDED = {"README.md", "manifest.json", "report.json", "verify_bundle.py"}
+OF_LOG = {
+    "checkpoint",
+    "events.ndjson",
+}  # of several servers in a folder log-N/ each, beside the file `servers`
+NUMBERED = r"(tile/\d+/(x\d{3}/)*\d{3}([.]p/\d+)?|proofs/[1-9]\d*[.]tlog-proof)"
 VKEY, MLDSA = r"([^+\s]+)\+([0-9a-f]{8})\+(\S+)", "cryptography.hazmat.primitives.asymmetric.mldsa"
 NOTE = r"([^\n]+)\n(0|[1-9][0-9]{0,17})\n(\S{43}=)\n\n((?:\N{EM DASH} [^\n ]+ \S+\n)+)"
 PROOF = r"c2sp[.]org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9]\d*)\n((?:\S{43}=\n)*)\n(.*)"
@@ -75,22 +80,36 @@ def read_document(files: Files, name: str) -> Any:
     return document
 
 
+def list_folders(files: Files) -> Sequence[str]:
+    """Return what stands before the names of the files of each log: nothing, if there is one server."""
+    if "servers" not in files:
+        return [""]
+    return [
+        f"log-{n}/" for n in range(min(read_checkpoint(read(files["servers"]).decode()).size, len(files)))
+    ]
+
+
 def check_manifest(files: Files) -> Iterator[str]:
     """Compare every file with its SHA-256 in manifest.json."""
-    listed = (manifest := read_document(files, "manifest.json"))["files"]
-    if [*manifest, manifest["format"]] != ["format", "files", "offerlog-bundle-1"]:
-        yield "manifest.json: is not of the format offerlog-bundle-1, which this verifier reads"
-    for name in sorted({*listed, *files, *NEEDED} - {"manifest.json"}):
+    listed, folders = (manifest := read_document(files, "manifest.json"))["files"], list_folders(files)
+    version = f"offerlog-bundle-{2 if 'servers' in files else 1}"
+    if [*manifest, manifest["format"]] != ["format", "files", version]:
+        yield f"manifest.json: is not of the format {version}, which this verifier reads"
+    needed = NEEDED | {folder + name for folder in folders for name in OF_LOG}
+    plain = needed | {"servers"} | {f"{folder}events.parquet" for folder in folders}
+    for name in sorted({*listed, *files, *needed} - {"manifest.json"}):
         if name not in files or name not in listed:
             yield f"{name}: is not listed in manifest.json" if name in files else f"{name}: is missing"
             continue
-        if name not in {*NEEDED, "events.parquet"} and not re.fullmatch(NUMBERED, name, re.ASCII):
+        numbered = any(re.fullmatch(folder + NUMBERED, name, re.ASCII) for folder in folders)
+        if name not in plain and not numbered:
             yield f"{name}: no bundle has a file of this name"
         with files[name].open("rb") as file:
             digest = hashlib.file_digest(cast("Any", file), "sha256")
         if digest.hexdigest() != listed[name]:
             yield f"{name}: is not the file that manifest.json lists"
-    print(f"NOT checked: {sorted({'README.md', 'events.parquet', 'verify_bundle.py'} & {*files})}")
+    unchecked = {"README.md", "verify_bundle.py", *(f"{folder}events.parquet" for folder in folders)}
+    print(f"NOT checked: {sorted(unchecked & {*files})}")
 
 
 # ---- 2. Keys and checkpoints (C2SP signed-note, tlog-checkpoint, tlog-cosignature) --------------------
@@ -153,6 +172,17 @@ def check_signatures(checkpoint: TreeHead, keys: Sequence[Key], witnesses: Seque
         yield f"no given key has signed the checkpoint of {checkpoint.size:,} events of {checkpoint.origin}"
     missing = (one[0] for one in witnesses if not is_signed(checkpoint, one))
     yield from (f"the witness {name} has not cosigned the checkpoint" for name in missing)
+
+
+def check_servers(joined: TreeHead, heads: Sequence[TreeHead], keys: Sequence[Key]) -> Iterator[str]:
+    """Check that the key of each log has signed which logs belong together, and that all of them are here."""
+    root = root_of((0, hashlib.sha256(b"\x00" + head.body).digest()) for head in heads)
+    if joined[:3] != (f"{heads[0].origin}/servers", len(heads), root):
+        yield "servers: the logs that belong together are others than those of the bundle"
+    for origin in (origins := [head.origin for head in heads]):
+        if origins.count(origin) > 1 or not sum(is_signed(joined, key) for key in keys if key[0] == origin):
+            yield f"servers: no given key of {origin} has signed it, or the log is there twice"
+    yield from (f"the log of the key {key[0]} is not in the bundle" for key in keys if key[0] not in origins)
 
 
 # ---- 3. The tree (RFC 6962), its tiles (C2SP tlog-tiles) and proofs (C2SP tlog-proof) -----------------
@@ -318,9 +348,35 @@ def hash_leaf(event: Any) -> bytes:
     return hashlib.sha256(b"\x00" + head + body + bytes.fromhex(digest)).digest()
 
 
-def check_events(files: Files, heads: Sequence[TreeHead], reports: "Reports") -> Iterator[str]:
+class StreamPlaces:
+    """The places of all events in their streams, which go on in another log where a visitor was moved."""
+
+    def __init__(self) -> None:
+        self.found, self.before = array("q"), array("q")
+
+    def add(self, event: Any, log: int) -> None:
+        """Note the place of an event, and the one before it. Several logs have streams of organizations."""
+        if "leaf" in event or (stream := event["stream"])[1:10] == "0000000-0":
+            return
+        if event["position"] >> 40 != log:
+            raise ValueError(f"its position is not one of log {log}")
+        self.found.append(hash((stream, event["version"])))
+        if event["version"] > 1:
+            self.before.append(hash((stream, event["version"] - 1)))
+
+    def check(self) -> Iterator[str]:
+        """Check that each stream begins with its first event, has no hole, and no event twice."""
+        if doubled := len(self.found) - len(found := {*self.found}):
+            yield f"{doubled:,} events stand at a place of their stream that another event has"
+        if missing := len({*self.before} - found):
+            yield f"{missing:,} events are in no log, or hidden: later ones of their streams are there"
+
+
+def check_events(
+    files: Files, heads: Sequence[TreeHead], reports: "Reports", log: int, streams: StreamPlaces | None
+) -> Iterator[str]:
     """Hash and count every event; compare the tiles, and the roots of the checkpoints, the newest first."""
-    tree, size, last, roots = Tree(files), 0, 0, {0: root_of(())}
+    tree, size, last, roots, reports.ends_hidden = Tree(files), 0, 0, {0: root_of(())}, False
     with files["events.ndjson"].open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
             index, leaf, position = size, bytes(HASH), last + 1
@@ -330,6 +386,8 @@ def check_events(files: Files, heads: Sequence[TreeHead], reports: "Reports") ->
                     raise ValueError("is not written in the one way of the format")
                 leaf = hash_leaf(event)
                 index, position = event["index"], event.get("position", position)
+                if streams is not None:
+                    streams.add(event, log)
                 reports.add(event)
             except Exception as fault:  # noqa: BLE001 - whatever a line does to its reader, it is named
                 yield f"events.ndjson, line {number}: {fault}"
@@ -344,7 +402,7 @@ def check_events(files: Files, heads: Sequence[TreeHead], reports: "Reports") ->
         if (head.origin, head.root) != (heads[0].origin, roots.get(head.size)):
             yield f"events.ndjson: these {size:,} events are not those of the checkpoint of {head.size:,}"
     yield from tree.finish()
-    as_of, events, _ = reports.document.values()
+    as_of, events = reports.logs[log]
     is_last = as_of >= last if reports.ends_hidden else as_of == last  # a hidden event has no position
     if not is_last or [type(as_of), type(events), events] != [int, int, size]:
         yield f"report.json: as of {as_of}, {events} events; the events say {last}, {size}"
@@ -360,6 +418,9 @@ class Reports:
         if [*document, len(document["reports"])] != ["as_of", "events", "reports", len(KINDS)]:
             raise ValueError("report.json: others than as_of, events and four reports")
         self.document, first = document, document["reports"][0]
+        as_of, events = document["as_of"], document["events"]
+        is_several = isinstance(as_of, list)
+        self.logs = [*zip(as_of, events, strict=True)] if is_several else [(as_of, events)]
         self.organization, self.ends = first["organization"], {end: first[end] for end in ("from", "to")}
         times = [None if end is None else datetime.fromisoformat(end) for end in self.ends.values()]
         texts = [end and end.isoformat() for end in times]
@@ -415,7 +476,7 @@ def run(title: str, found: Iterator[str]) -> int:
     return faults
 
 
-def main(words: Sequence[str], refuse: Callable[[str], NoReturn] | None = None) -> int:  # noqa: C901 - one list
+def main(words: Sequence[str], refuse: Callable[[str], NoReturn] | None = None) -> int:
     """Run all checks; returns the exit code. Wrong words are told to `refuse`, or end the program."""
     parser = ArgumentParser("verify_bundle.py", None, __doc__, formatter_class=RawDescriptionHelpFormatter)
     one = parser.add_mutually_exclusive_group(required=True)
@@ -424,7 +485,9 @@ def main(words: Sequence[str], refuse: Callable[[str], NoReturn] | None = None) 
     parser.add_argument("--key", metavar="VKEY", action="append", required=True, help="a key of the log")
     parser.add_argument("--witness", metavar="VKEY", action="append", default=[], help="who has cosigned")
     parser.add_argument("--all-disclosed", action="store_true", help="fail if an event is hidden")
-    parser.add_argument("--checkpoint", metavar="OLD", type=Path, help="a checkpoint kept from before")
+    parser.add_argument(
+        "--checkpoint", metavar="OLD", action="append", default=[], help="one kept from before"
+    )
     given = parser.parse_args([one if one.isprintable() else ascii(one)[1:-1] for one in words])
     try:
         if given.proof and (given.checkpoint or given.all_disclosed or not given.proof.is_file()):
@@ -433,35 +496,75 @@ def main(words: Sequence[str], refuse: Callable[[str], NoReturn] | None = None) 
         witnesses = [read_key(one, WITNESS_KEYS) for one in given.witness]
         if any(one[3] in [key[3] for key in keys] for one in witnesses):
             raise ValueError("--witness: a key of a log; give that of a witness, from its witness.vkey")
-        heads = [read_checkpoint(read(given.checkpoint).decode())] if given.checkpoint else []
+        kept = [read_checkpoint(read(Path(one)).decode()) for one in given.checkpoint]
         files = list_files(given.bundle) if given.bundle else {}
     except (OSError, ValueError, zipfile.BadZipFile) as fault:
         (refuse or parser.error)(ascii(str(fault))[1:-1])
     if given.proof:
         signed = partial(check_signatures, keys=keys, witnesses=witnesses)
         return min(run("the event is in a signed tree", check_proof(given.proof, signed)), 1)
+    return check_bundle(files, (keys, witnesses), kept, all_disclosed=given.all_disclosed)
+
+
+def check_bundle(
+    files: Files, keys: tuple[Sequence[Key], Sequence[Key]], kept: Sequence[TreeHead], *, all_disclosed: bool
+) -> int:
+    """Run all checks of a bundle, with the keys of the logs and of witnesses; returns the exit code."""
     faults = run("every file is the one that manifest.json lists", check_manifest(files))
     try:
-        heads.insert(0, read_checkpoint(read(files["checkpoint"]).decode()))
-        _, reports = files["events.ndjson"], Reports(read_document(files, "report.json"))
+        folders, logs = list_folders(files), list[Files]()
+        for folder in folders:
+            logs.append({one.removeprefix(folder): at for one, at in files.items() if one.startswith(folder)})
+        heads = [read_checkpoint(read(log["checkpoint"]).decode()) for log in logs]
+        joined = [read_checkpoint(read(at).decode()) for one, at in files.items() if one == "servers"]
+        _, reports = [log["events.ndjson"] for log in logs], Reports(read_document(files, "report.json"))
+        if len(reports.logs) != len(heads) or not heads:
+            raise ValueError(f"{len(reports.logs)} logs in report.json, {len(heads)} in the bundle")
     except Exception as fault:  # noqa: BLE001 - as in `check_events`
-        print(f"FAILED  checkpoint, events.ndjson or report.json cannot be read: {fault!a}")
+        print(f"FAILED  servers, checkpoint, events.ndjson or report.json cannot be read: {fault!a}")
         return 1
-    for head in heads:
-        signers = check_signatures(head, keys, witnesses if head is heads[0] else [])
+    for place, head in enumerate([*heads, *kept]):
+        signers = check_signatures(head, keys[0], keys[1] if place < len(heads) else [])
         if run(f"the checkpoint of {head.size:,} events is signed", signers):
             return 1
-    faults += run("events, tiles and checkpoints are one tree", check_events(files, heads, reports))
-    if given.all_disclosed:
+    for one in joined:
+        faults += run(
+            f"these are the {len(heads)} logs that belong together", check_servers(one, heads, keys[0])
+        )
+    faults += check_logs(logs, folders, heads, kept, reports)
+    if all_disclosed:
         faults += run("all events are disclosed", iter([reports.more] * bool(reports.hidden)))
-    for name in sorted(one for one in files if one.startswith("proofs/")):
-        proof = check_proof(files[name], lambda one: iter(["another checkpoint"] * (one != heads[0])), name)
-        faults += run(f"{name} leads to the root of the tree", proof)
     for place, (cohort, unit) in enumerate(KINDS):
         title = f"the report of {unit} by {cohort} time, of {reports.organization}, {reports.ends}"
         faults += run(f"the events add up to {title}", reports.check(place, cohort, unit))
     print(f"{faults:,} FAULTS" if faults else f"Every check passed.{reports.more}")
     return min(faults, 1)
+
+
+def check_logs(
+    logs: Sequence[Files],
+    folders: Sequence[str],
+    heads: Sequence[TreeHead],
+    kept: Sequence[TreeHead],
+    reports: Reports,
+) -> int:
+    """Run the checks of events, tiles and proofs, log by log; returns the number of faults."""
+    faults, streams = 0, StreamPlaces() if folders != [""] else None
+    for number, (folder, log, head) in enumerate(zip(folders, logs, heads, strict=True)):
+        before = [one for one in kept if streams is None or one.origin == head.origin]
+        events = check_events(log, [head, *before], reports, number, streams)
+        faults += run(f"{folder and folder + ': '}events, tiles and checkpoints are one tree", events)
+        for name in sorted(one for one in log if one.startswith("proofs/")):
+            proof = check_proof(log[name], partial(is_other, head), name)
+            faults += run(f"{folder}{name} leads to the root of the tree", proof)
+    if streams is not None:
+        faults += run("each stream is whole, whichever log goes on with it", streams.check())
+    return faults
+
+
+def is_other(head: TreeHead, one: TreeHead) -> Iterator[str]:
+    """Yield a fault if the checkpoint of a proof is not that of the bundle."""
+    return iter(["another checkpoint"] * (one != head))
 
 
 if __name__ == "__main__":

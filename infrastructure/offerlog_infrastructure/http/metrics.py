@@ -4,6 +4,7 @@ import time
 from collections import Counter as Counted
 from collections.abc import Awaitable, Iterable, Sequence
 from importlib.metadata import version
+from math import isnan
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -13,7 +14,6 @@ from prometheus_client.registry import Collector
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.status.assessments import is_healthy
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_infrastructure.http.request_durations import RequestDurations
@@ -175,19 +175,18 @@ class ServiceMetrics(Collector):
         return [lag, behind, dead, healthy, *others]
 
     def _seal_gauges(self) -> list[Metric]:
-        """Return the seal lag: what is in the log and not in the tree yet, so that nothing protects it."""
+        """Return the seal lag: what is in the logs and not in their trees yet: nothing protects it."""
         evidence = self._service.evidence
         if evidence is None:
             return []
-        try:
-            progress = evidence.progress()
-        except NotOverShardsError:  # each server has a tree of its own
-            return []
-        seconds = float("nan") if progress.lag_seconds is None else progress.lag_seconds
+        trees = [one.progress() for one in evidence.of_servers().values()]
+        ages = [float("nan") if one.lag_seconds is None else one.lag_seconds for one in trees]
+        seconds = float("nan") if any(map(isnan, ages)) else max(ages)
+        lag, sealed = sum(one.lag_events for one in trees), sum(one.size for one in trees)
         return [
-            _gauge("offerlog_seal_lag_events", "Events that are not in the tree yet", progress.lag_events),
+            _gauge("offerlog_seal_lag_events", "Events that are not in the tree yet", lag),
             _gauge("offerlog_seal_lag_seconds", "Age of the first of them", seconds),
-            _gauge("offerlog_sealed_events", "Events in the tree", progress.size),
+            _gauge("offerlog_sealed_events", "Events in the tree", sealed),
         ]
 
     def _subscription_gauges(self) -> list[Metric]:

@@ -17,8 +17,7 @@ from tlog_scales.backend import LocalBackend
 from tlog_scales.reader import TilesReader
 from tlog_scales.signing import Vkey
 
-from offerlog_application.evidence.bundle_export import BundleRequest
-from offerlog_application.evidence.bundle_parts import BundlePlaceError, LogChangedError
+from offerlog_application.evidence.bundle_parts import BundlePlaceError, BundleRequest, LogChangedError
 from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery

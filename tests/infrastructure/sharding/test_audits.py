@@ -1,5 +1,7 @@
 """The audits of logs whose events were moved: of one store alone, and of all of them."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,18 +9,27 @@ from typing import Final
 
 import pytest
 
-from offerlog import NotSealedError, ShardError
+from offerlog import NotOverShardsError, NotSealedError, ReportQuery, ShardError
+from offerlog_application.evidence.bundle_parts import BundleRequest
+from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.evidence.findings import AuditReport, FindingKind
+from offerlog_application.ports.shards import SliceInMotionError
 from offerlog_application.sharding.joined_tree import JoinedTree
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_domain.metrics import CountBy, MetricSet
+from offerlog_domain.transparency.errors import ProofError
 from offerlog_domain.transparency.notes import SignatureType
 from offerlog_infrastructure.clock import SystemClock
+from offerlog_infrastructure.evidence import verify_bundle as alone
 from offerlog_infrastructure.evidence.audit_key import make_audit_key
+from offerlog_infrastructure.evidence.bundle_papers import write_bundle
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.opened_store import OpenStore
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
 from offerlog_infrastructure.postgres.tree.sealer import TreeDamagedError, TreeSealer
+from offerlog_infrastructure.shard_places import place_of_shard
 from support.internals import application_of
+from support.joined_bundles import forge_logs, key_options
 from support.journeys import journeys, signal
 from support.keyrings import run_keyring
 from support.moved_slices import MovingStores, make_moving_stores, settle, shards, visitors_of
@@ -45,6 +56,7 @@ def stores(make_module_dsn: Callable[[], str]) -> Iterator[MovingStores]:
                 service.record([signal(one, visitor=visitor) for one in ("offered", "accepted", "rejected")])
             stores.move(service, GONE, 1)
             stores.move(service, 12, 0)
+            service.record([signal("offered", visitor=next(visitors_of(service, 12)), action=2)])
             stores.move(service, BACK, 1)
             service.record([signal("offered", visitor=next(visitors_of(service, BACK)), action=2)])
             settle(service)
@@ -250,6 +262,118 @@ def test_nothing_is_compared_while_a_slice_is_on_its_way(stores: MovingStores) -
             installation.audit(Path("missing.key"), None)
     finally:
         stores.rows(0, "DELETE FROM leaving_slices")
+
+
+@pytest.fixture(scope="module")
+def sealed(
+    stores: MovingStores, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ShardedOfferlog, Path]]:
+    """A service whose servers sign, each with a key of its own, and the key of the home."""
+    key = tmp_path_factory.mktemp("keys") / "audit.key"
+    for number in range(3):
+        make_audit_key(place_of_shard(key, number), f"shop/{number}", SignatureType.ED25519, None)
+    with stores.stores.open(project=False, audit_key=key) as service:
+        yield service, key
+
+
+def _evidence(service: ShardedOfferlog) -> Evidence:
+    assert service.evidence is not None
+    return service.evidence
+
+
+def test_a_bundle_holds_every_log_and_says_which_belong_together(
+    sealed: tuple[ShardedOfferlog, Path],
+    stores: MovingStores,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The file alone checks it; a log that was left out, or is there twice, is found."""
+    service, key = sealed
+    (moved,) = stores.rows(1, _SELECT_MOVED)[0]
+    evidence = _evidence(service)
+    olds = [one.checkpoint() for one in evidence.of_servers().values()]
+    old = tmp_path / "old"
+    old.write_text(str(olds[1]))
+    request = BundleRequest(ReportQuery("default"), proved=(moved,))
+    made = write_bundle(evidence, request, tmp_path / "bundle").contents
+    assert (made.logs, made.events) == (3, sum(one.checkpoint.size for one in olds))
+    words = [*key_options(key, (0, 1, 2)), "--checkpoint", str(old)]
+    # when
+    code = alone.main([str(tmp_path / "bundle"), *words])
+    # then
+    out = capsys.readouterr().out
+    assert code == 0, out
+    assert "ok      these are the 3 logs that belong together" in out
+    assert f"ok      log-0/proofs/{moved}.tlog-proof leads to the root" in out
+    assert "ok      each stream is whole" in out
+    claimed = json.loads((tmp_path / "bundle" / "report.json").read_text())["reports"][1]["rows"]
+    query = ReportQuery("default", count_by=CountBy.VISITORS, view=MetricSet.FULL)
+    counted = {str(row.action_map_id): row.metrics for row in service.report(query).rows}
+    assert {one["action_map_id"] for one in claimed} == counted.keys()
+    for one in claimed:
+        found = {name: count for name, count in one["metrics"].items() if count}
+        assert found == {name: count for name, count in counted[one["action_map_id"]].items() if count}
+    # and when the operator leaves out a log, shows one twice, or has not said so with all keys
+    for logs, keys, expected in (
+        ((0, 1), (0, 1, 2), "the log of the key shop/2 is not in the bundle"),
+        ((0, 1), (0, 1), "events are in no log, or hidden"),
+        ((0, 1, 2, 2), (0, 1, 2), "no given key of shop/2 has signed it, or the log is there twice"),
+        ((0, 1, 2), (0, 1), "no given key has signed the checkpoint of"),
+        ((1, 0, 2), (0, 1, 2), "its position is not one of log 0"),
+    ):
+        forged = tmp_path / f"{logs}{keys}"
+        forge_logs(tmp_path / "bundle", forged, key, logs)
+        assert alone.main([str(forged), *key_options(key, keys)]) == 1
+        out = capsys.readouterr().out
+        assert "ok      every file is the one" in out
+        assert expected in out
+    shutil.copy(tmp_path / "(0, 1)(0, 1)" / "servers", tmp_path / "bundle")
+    assert alone.main([str(tmp_path / "bundle"), *words]) == 1
+    assert "no bundle has a file of this name" in capsys.readouterr().out
+
+
+def test_each_tree_proves_what_its_server_has_recorded(
+    sealed: tuple[ShardedOfferlog, Path], stores: MovingStores
+) -> None:
+    """Also what lies on another one by now. What one tree can do alone is asked of one."""
+    evidence = _evidence(sealed[0])
+    (moved,) = stores.rows(1, _SELECT_MOVED)[0]
+    assert evidence.prove(moved).signed.checkpoint.origin == "shop/0"
+    ((own,),) = stores.rows(
+        1, "SELECT max(notification_id) FROM offerlog_events WHERE notification_id < 2::bigint << 40"
+    )
+    assert evidence.prove(own).signed.checkpoint.origin == "shop/1"
+    with pytest.raises(NotSealedError, match="no server has this number"):
+        evidence.prove(7 << 40)
+    with pytest.raises(NotOverShardsError, match="as of an earlier position"):
+        write_bundle(evidence, BundleRequest(ReportQuery("default"), as_of=moved), Path("never"))
+    home = shards(sealed[0])[0].evidence
+    assert home is not None
+    with pytest.raises(NotOverShardsError, match="to export a bundle of one of them alone"):
+        write_bundle(home, BundleRequest(ReportQuery("default")), Path("never"))
+    stores.rows(0, "DELETE FROM checkpoints WHERE origin = 'example.com/moved'")  # of another test's key
+    with evidence.settled() as logs:
+        assert all(one.verify().is_whole for one in logs.values())
+
+
+def test_work_on_all_events_is_in_vain_if_a_slice_moves_meanwhile(
+    sealed: tuple[ShardedOfferlog, Path], stores: MovingStores
+) -> None:
+    """And its errors may be due to that."""
+    move, error = "UPDATE slices SET epoch = epoch + 1 WHERE slice = 9", ProofError("not there")
+
+    def work(statement: str, error: Exception | None) -> None:
+        with _evidence(sealed[0]).settled():
+            stores.rows(1, statement)
+            if error is not None:
+                raise error
+
+    with pytest.raises(SliceInMotionError):
+        work(move, None)
+    with pytest.raises(SliceInMotionError):
+        work(move, error)
+    with pytest.raises(ProofError):
+        work("SELECT 1", error)
 
 
 def test_a_visitor_who_is_erased_behind_a_move_is_blanked_and_every_proof_holds(

@@ -79,7 +79,11 @@ def select_page(cursor: Cursor[Any], after: int, until: int, limit: int) -> list
 
 
 def decode_page(
-    cursor: Cursor[Any], mapper: EventMapper, files: ArchivedFiles, rows: Sequence[PositionedRow]
+    cursor: Cursor[Any],
+    mapper: EventMapper,
+    files: ArchivedFiles,
+    rows: Sequence[PositionedRow],
+    last: int | None = None,
 ) -> DecodedPage:
     """Decode stored events in order of position. The cursor must return binary tuples.
 
@@ -88,10 +92,14 @@ def decode_page(
         mapper: Decodes the events that this build knows.
         files: Has those of the earlier events that are archived.
         rows: In order of position.
+        last: The last position of the earlier events; None for that of the rows.
     """
     events, unreadable = _decode(mapper, rows)
     repeating = streams_with_repeats(events)
-    found = _select_earlier(cursor, mapper, files, repeating, rows) if repeating else []
+    found: Sequence[SealedEvent[Event]] = []
+    if repeating:
+        last = max(row[0] for row in rows) if last is None else last
+        found = _select_earlier(cursor, mapper, files, repeating, last)
     return _make_page(rows, events, unreadable, repeating, found)
 
 
@@ -154,11 +162,10 @@ def _select_earlier(
     mapper: EventMapper,
     files: ArchivedFiles,
     streams: set[UUID],
-    rows: Sequence[PositionedRow],
+    last: int,
 ) -> list[SealedEvent[Event]]:
-    """Select all readable events of some streams up to the last position of these rows."""
+    """Select all readable events of some streams up to a position."""
     events = []
-    last = max(row[0] for row in rows)
     stored = cursor.execute(_SELECT_STREAMS_UP_TO, (list(streams), last), prepare=True).fetchall()
     if not stored or stored[0][-1]:
         archived = select_each(cursor.connection, files, list(streams))

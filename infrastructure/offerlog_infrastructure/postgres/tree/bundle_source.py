@@ -1,6 +1,6 @@
 """The events of the log for a bundle, as stored and decoded."""
 
-from typing import LiteralString
+from typing import Final, LiteralString
 
 from psycopg.rows import tuple_row
 
@@ -18,6 +18,9 @@ _SELECT_EVENTS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id
 """
+
+_WHOLE_STREAMS: Final = (1 << 63) - 1
+"""Earlier events are those of whole streams: positions of several shards say nothing of what is earlier."""
 
 
 class PostgresBundleSource:
@@ -40,6 +43,6 @@ class PostgresBundleSource:
             behind = max(after, begin_of_shard(until))
             rows = cursor.execute(_SELECT_EVENTS, (behind, until), prepare=True).fetchall()
             rows = list(add_archived(connection, self._files, rows, after, until))
-            decoded = decode_page(cursor, self._mapper, self._files, rows)
+            decoded = decode_page(cursor, self._mapper, self._files, rows, _WHOLE_STREAMS)
         stored = [(position, stream.bytes, *rest) for position, stream, *rest in rows]
         return BundlePage(stored, Page(decoded.events, decoded.earlier))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from offerlog_application.evidence.bundle_export import BundleRequest
+from offerlog_application.evidence.bundle_parts import BundleRequest
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.transparency.notes import SignatureType
