@@ -1,7 +1,7 @@
 """The making of services over open stores: one that is the only one, or the shards of an installation."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.sharding.router import Shard
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_application.sharding.short_signal_release import ReleasedElsewhere
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from offerlog_infrastructure.observability.waiting import announced
@@ -87,6 +88,7 @@ def make_shard(
     *,
     number: int = 0,
     replica: Replica | None = None,
+    is_shared: bool = False,
 ) -> Shard:
     """Make the service over one store, with all that others of the same installation use of it.
 
@@ -98,6 +100,7 @@ def make_shard(
         resources: Left at the end of the service's `close`.
         number: The number of the shard; the home, and a store that is the only one, have 0.
         replica: The local copy of the suppression list, if there is one.
+        is_shared: True for a shard of several. The service over all of them releases its short signals.
     """
     ports = store.ports(options.clock, options.policy, options.webhook_networks, options.rules)
     projector = store.projector(options.trace) if options.project else None
@@ -105,7 +108,7 @@ def make_shard(
     waits = PositionWaits(ports.reads.position, projector, announced)
     checkpoints = options.checkpoints and place_of_shard(options.checkpoints, number)
     service = Offerlog(
-        ports,
+        replace(ports, short_signals=ReleasedElsewhere(ports.short_signals)) if is_shared else ports,
         clock=options.clock,
         rules=options.rules,
         organization=options.organization,
@@ -155,7 +158,7 @@ def make_sharded_service(
         resources: Left at the end of the service's `close`.
     """
     home.watch_server(HOME)
-    of_home = make_shard(home, options, ExitStack())
+    of_home = make_shard(home, options, ExitStack(), is_shared=True)
 
     def begin_to_open(number: int) -> None:
         shards.get(number)
@@ -208,6 +211,6 @@ def _open_shard(home: OpenStore, options: ServiceOptions, number: int, url: str)
         store.check_number(number)
         store.watch_server(number)
         resources = ExitStack()
-        shard = make_shard(store, options, resources, number=number)
+        shard = make_shard(store, options, resources, number=number, is_shared=True)
         resources.push(held.pop_all())
     return shard, store

@@ -74,6 +74,16 @@ class _ShortSignalCommand:
         self.offer = next(iter(offers.values())) if len(offers) == 1 else self._nowhere
         self.stream = self.offer.id
 
+    def settle(self, offer: OfferKey | None) -> None:
+        """Note the visitor-offer of the action, as it was found before the writer gets the command.
+
+        Args:
+            offer: The visitor-offer; None if it is not known.
+        """
+        self.candidates = ()
+        self.offer = self._nowhere if offer is None else offer
+        self.stream = self.offer.id
+
     def choose(self, offers: Mapping[UUID, VisitorOffer]) -> None:
         """Choose the candidate in which the action is open, if it is open in exactly one.
 
@@ -162,6 +172,15 @@ class RecordShortSignal(_ShortSignalCommand):
             return Decision(offer, OutcomeKind.REFUSED, Reason.CROWDED)
         return Decision(offer, OutcomeKind.DUPLICATE if self.is_repeat else OutcomeKind.PARKED)
 
+    def decide_found(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide the signal in a visitor-offer that was found; no outcome if that lacks the action."""
+        begun = self._find_begun(offer)
+        return Decision(offer) if begun is None else self._decide(offer, begun, self._text.to_bytes, context)
+
+    def refusals_found(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
+        """Return the same as `refusals`."""
+        return self.refusals(decision, context)
+
     def begun_parking(self, decision: Decision, context: DecisionContext) -> ParkedShortSignal | None:
         """Return the signal as it is to wait beside the log; None if it does not."""
         if decision.outcome is not OutcomeKind.PARKED or decision.events:
@@ -202,17 +221,30 @@ class ReleaseShortSignal(_ShortSignalCommand):
 
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide the signal if its action was offered before its time was over; end it when that is over."""
-        parked, begun = self._parked, self._find_begun(offer)
-        if self._found.parked.get(self.signal.state.value) != parked.number:
+        if not self._still_waits:
             return Decision(offer)
-        until = parked.parked_at + context.rules.parking_time
-        if begun is not None and begun.event.recorded_at < until:
-            return self._decide(
-                offer, begun, lambda: parked.raw, replace(context, undated_at=parked.parked_at)
-            )
-        if context.now < until:
-            return Decision(offer)
+        found = self.decide_found(offer, context)
+        if found.outcome is not None or context.now < self._parked.parked_at + context.rules.parking_time:
+            return found
         return Decision(offer, OutcomeKind.REFUSED, Reason.NEVER_REACHABLE)
+
+    def decide_found(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide the signal in the visitor-offer that was found, as if it had come in order.
+
+        The decision has no outcome if the action was not offered before the signal's time was over.
+        """
+        parked, begun = self._parked, self._find_begun(offer)
+        if begun is None or begun.event.recorded_at >= parked.parked_at + context.rules.parking_time:
+            return Decision(offer)
+        return self._decide(offer, begun, lambda: parked.raw, replace(context, undated_at=parked.parked_at))
+
+    def refusals_found(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
+        """Return the refusals of parked signals that the decision ended; `EndShortParking` has its own."""
+        return refuse_ended_parkings(self.offer, decision, context)
+
+    @property
+    def _still_waits(self) -> bool:
+        return self._found.parked.get(self.signal.state.value) == self._parked.number
 
     def begun_parking(self, decision: Decision, context: DecisionContext) -> None:
         """Return None: one that waits on is not parked anew."""
@@ -227,7 +259,82 @@ class ReleaseShortSignal(_ShortSignalCommand):
         return self._refusals_of(decision, context, self._parked.raw, self._parked.raw_length)
 
 
+class EndShortParking(ReleaseShortSignal):
+    """The command to end the waiting of a short signal that was decided in another store.
+
+    Its outcome is None if another process has ended the waiting. A refusal is kept here, with the end.
+
+    Args:
+        key: The organization's key.
+        parked: The signal.
+        reason: Why it was refused; None if it was not.
+    """
+
+    __slots__ = ("_reason",)
+
+    def __init__(self, key: OrganizationKey, parked: ParkedShortSignal, reason: Reason | None) -> None:
+        super().__init__(key, parked)
+        self._reason = reason
+
+    def look_up(self, found: FoundAction, fresh: Collection[OfferKey]) -> None:
+        """Note whether the signal still waits. It was decided elsewhere, wherever its action is."""
+        del fresh
+        self._found = found
+
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide to end the waiting, if the signal still waits."""
+        del context
+        if not self._still_waits:
+            return Decision(offer)
+        if self._reason is None:
+            return Decision(offer, OutcomeKind.DUPLICATE)
+        return Decision(offer, OutcomeKind.REFUSED, self._reason)
+
+
 ShortSignalCommand = RecordShortSignal | ReleaseShortSignal
+
+
+class KnownShortSignal:
+    """The command to decide a short signal in a visitor-offer that was found before, maybe in another store.
+
+    Its outcome is None if the visitor-offer does not have the action (any more).
+
+    Args:
+        short: The command for the short signal; it is settled in the visitor-offer.
+        offer: The visitor-offer.
+
+    Attributes:
+        offer: The visitor-offer.
+        stream: The id of the visitor-offer.
+    """
+
+    __slots__ = ("_short", "offer", "stream")
+    is_short: Final = False
+    has_visitor: Final = True
+    reports_block: Final = False
+
+    def __init__(self, short: ShortSignalCommand, offer: OfferKey) -> None:
+        short.settle(offer)
+        self._short = short
+        self.offer = offer
+        self.stream = offer.id
+
+    @property
+    def text_size(self) -> int:
+        """Bytes of the signal's text, roughly."""
+        return self._short.text_size
+
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide what becomes of the signal."""
+        return self._short.decide_found(offer, context)
+
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
+        """Return the lines of the refusal log that come with the decision."""
+        return self._short.refusals_found(decision, context)
+
+    def find_blocked(self, decision: Decision, context: DecisionContext, key: OrganizationKey) -> None:
+        """Return None: no action begins with a short signal."""
+        del decision, context, key
 
 
 def note_actions(

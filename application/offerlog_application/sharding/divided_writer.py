@@ -17,10 +17,9 @@ from offerlog_application.ports.event_log import (
     SliceElsewhereError,
     StoreUnavailableError,
 )
-from offerlog_application.ports.positions import latest_position
+from offerlog_application.ports.positions import LogPosition, latest_position
 from offerlog_application.ports.shards import (
     HOME,
-    NotOverShardsError,
     PartlyRecordedError,
     ShardMap,
     ShardUnavailableError,
@@ -31,9 +30,11 @@ from offerlog_application.recording.steady_clock import SteadyClock
 from offerlog_application.recording.submission import Command, UndatedRefusal
 from offerlog_application.recording.writer import WriterHealth
 from offerlog_application.recording.writers import JoinedAnswer
+from offerlog_application.sharding.action_search import ActionSearch, SearchThread
 from offerlog_application.sharding.in_motion import PATIENCE_SECONDS, Patience
 from offerlog_application.sharding.rerouting import Rerouting
 from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.stepwise import Decided, StepwiseAnswer
 from offerlog_domain.context import Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import OrganizationKey
@@ -68,6 +69,10 @@ def _keep(decisions: Sequence[Decision], position: int | None) -> _Decided:
     return decisions, position
 
 
+def _keep_joined(decisions: Sequence[Decision], position: LogPosition | None) -> Decided:
+    return decisions, position
+
+
 class DividedWriter:
     """The application's `Writer` over several shards; thread-safe.
 
@@ -78,6 +83,7 @@ class DividedWriter:
 
     Attributes:
         rules: Those periods.
+        search: Finds actions by their id alone.
     """
 
     def __init__(self, router: Router, clock: Clock, rules: Rules) -> None:
@@ -85,6 +91,8 @@ class DividedWriter:
         self._router = router
         self._clock = SteadyClock(clock)
         self._again = Rerouting(router)
+        self.search = ActionSearch(router)
+        self._searching = SearchThread(self.search)
         self._is_closed = False
 
     def submit(
@@ -100,19 +108,34 @@ class DividedWriter:
         """Hand in work of one organization; the answer comes once all of it is durable.
 
         The answer is a `PartlyRecordedError` if a part is recorded and another part is not. Once it is handed
-        in, it cannot be taken back.
+        in, it cannot be taken back. A signal that names its action alone is looked for on all shards. If no
+        shard knows its action, it waits at the home.
 
         Raises:
-            NotOverShardsError: It has a signal that names its action alone.
             ClosedError: The writer has been closed.
         """
         if self._is_closed:
             raise ClosedError
+        origin = _Origin(organization, from_widget, key)
         if any(command.is_short for command in commands):
-            raise NotOverShardsError("to record a signal that names its action alone")
+            return StepwiseAnswer(
+                commands,
+                refusals,
+                answer,
+                lambda some, texts: self._begin(some, texts, _keep_joined, origin),
+                self._searching,
+            )
+        return self._begin(commands, refusals, answer, origin)
+
+    def _begin(
+        self,
+        commands: Sequence[Command],
+        refusals: Sequence[UndatedRefusal],
+        answer: JoinedAnswer[T],
+        origin: "_Origin",
+    ) -> PendingAnswer[T]:
         whole = _Part([*commands], [*range(len(commands))], [*refusals])
-        parts = _divide(whole, self._router.map)
-        return _Submitted(self, parts, answer, _Origin(organization, from_widget, key))
+        return _Submitted(self, _divide(whole, self._router.map), answer, origin)
 
     def now(self) -> datetime:
         """Return the time by the clock of decisions."""
@@ -140,6 +163,7 @@ class DividedWriter:
     def close(self) -> None:
         """Take no more. The writers of the shards finish what waits when the shards are closed."""
         self._is_closed = True
+        self._searching.close()
         self._again.close()
 
     def explain(self, number: int, error: StoreUnavailableError) -> ShardUnavailableError:
@@ -271,10 +295,14 @@ class _Submitted(PendingAnswer[T]):
 
 
 def _divide(whole: _Part, shard_map: ShardMap) -> dict[int, _Part]:
-    """Divide work by the shards of its visitors. A refused text of nobody goes with any other part."""
+    """Divide work by the shards of its visitors. A refused text of nobody goes with any other part.
+
+    A short signal whose action no shard knows goes to the home.
+    """
     parts: dict[int, _Part] = {}
     for command, place in zip(whole.commands, whole.places, strict=True):
-        part = parts.setdefault(shard_map.shard_of(command.offer.visitor_digest), _Part())
+        number = HOME if command.is_short else shard_map.shard_of(command.offer.visitor_digest)
+        part = parts.setdefault(number, _Part())
         part.commands.append(command)
         part.places.append(place)
     of_nobody: list[UndatedRefusal] = []

@@ -5,7 +5,7 @@ tree, as where there is one server. This one has none of these.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from typing import Final, cast
 
@@ -13,6 +13,7 @@ from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.read_models import Freshness, Proof
@@ -39,6 +40,7 @@ from offerlog_application.sharding.router import OpenShards, Router
 from offerlog_application.sharding.sharded_evidence import ShardedEvidence
 from offerlog_application.sharding.sharded_store import make_sharded_store
 from offerlog_application.sharding.sharded_waits import ShardedWaits
+from offerlog_application.sharding.short_signal_release import ReleaseOverShards
 from offerlog_application.sharding.side_by_side import ask_side_by_side
 from offerlog_application.sharding.slices_of_shards import SlicesOfShards
 from offerlog_domain.context import Rules
@@ -53,7 +55,10 @@ _MOVES_SECONDS: Final = 1.0
 """Seconds between two looks for moves that were interrupted."""
 
 _CLOSING_SECONDS: Final = 2.0
-"""Seconds for which `close` waits for such a look. What it was doing, the next process does."""
+"""Seconds for which `close` waits for each of these looks. What one was doing, the next process does."""
+
+_RELEASE_SECONDS: Final = 5.0
+"""Seconds between two looks for the actions of short signals that wait."""
 
 
 class ShardedOfferlog(Offerlog):
@@ -92,6 +97,9 @@ class ShardedOfferlog(Offerlog):
         self._router = router = Router(shards)
         self._routed_reads = RoutedReads(router, RoutedStreams(router))
         store = make_sharded_store(router)
+        writer = DividedWriter(router, clock, rules)
+        self._short_signals = ReleaseOverShards(router, writer)
+        self._short_signal_keeper: PeriodicThread | None = None
         super().__init__(
             store,
             clock=clock,
@@ -100,7 +108,7 @@ class ShardedOfferlog(Offerlog):
             resources=resources,
             announce=announce,
             refusal_policy=refusal_policy,
-            writer=DividedWriter(router, clock, rules),
+            writer=writer,
             waits=ShardedWaits(router),
         )
         self.organization_deletion = DeletionOverShards(router, store, clock)
@@ -116,7 +124,11 @@ class ShardedOfferlog(Offerlog):
         organization: str | None = None,
         timeout: float = 60.0,
     ) -> Erasure:
-        """Erase a visitor on the visitor's shard; see `Offerlog.erase`."""
+        """Erase a visitor on the visitor's shard; see `Offerlog.erase`.
+
+        Signals that name an action of the visitor alone, and wait at the home, go to that shard before.
+        """
+        self._release_short_signals()
         return self._service_of(customer_id, customer_id_type, organization).erase(
             customer_id=customer_id,
             customer_id_type=customer_id_type,
@@ -228,11 +240,13 @@ class ShardedOfferlog(Offerlog):
 
     def expire(self) -> Expired:
         """Record what is due on one shard after the other; see `Offerlog.expire`."""
+        ended, position = self._short_signals.release()
         found = self._router.ask_each(lambda shard: shard.service.expire())
+        self.wait(position)
         return Expired(
             sum(one.timedout for one in found),
-            sum(one.never_reachable for one in found),
-            latest_position(one.position for one in found),
+            sum(one.never_reachable for one in found) + ended,
+            latest_position([position, *(one.position for one in found)]),
         )
 
     def keep_deadlines(self) -> None:
@@ -250,12 +264,13 @@ class ShardedOfferlog(Offerlog):
                 lambda _: self._moves.end_interrupted(self._router.map.numbers),
                 "interrupted moves could not be looked for, which will be tried again: %s",
             )
-
-    def close(self) -> None:
-        """End the upkeep of moves, and close; see `Offerlog.close`."""
-        if self._moves_keeper is not None:
-            self._moves_keeper.close(_CLOSING_SECONDS)
-        super().close()
+        if self._short_signal_keeper is None:
+            self._short_signal_keeper = PeriodicThread(
+                "offerlog-short-release",
+                _RELEASE_SECONDS,
+                lambda thread: self._short_signals.release(lambda: not thread.is_closing),
+                "short signals could not be released, which will be tried again: %s",
+            )
 
     def keep_key_uses(self) -> None:
         """Store from time to time on the home when keys were used in this process.
@@ -278,6 +293,18 @@ class ShardedOfferlog(Offerlog):
     def store_failures(self) -> Mapping[StoreTrouble, int]:
         """Return the number of calls of the home's store that failed in this process, by reason."""
         return self._router.home.service.store_failures()
+
+    def close(self) -> None:
+        """End the upkeep of moves and of short signals, and close; see `Offerlog.close`."""
+        for keeper in (self._moves_keeper, self._short_signal_keeper):
+            if keeper is not None:
+                keeper.close(_CLOSING_SECONDS)
+        super().close()
+
+    def _release_short_signals(self) -> None:
+        """Release short signals, as far as the shards can be reached."""
+        with suppress(StoreUnavailableError):
+            self._short_signals.release()
 
     def _service_of(self, customer_id: str, kind: str, organization: str | None) -> Offerlog:
         """Return the service of the visitor's shard.

@@ -46,7 +46,7 @@ def make_sharded_store(router: Router) -> Store:
         name: RefusedPort(what)
         for name, what in {
             "fence": "to stop writers",
-            "short_signals": "to release signals that name their action alone",
+            "short_signals": "to list what waits by its action alone",
             "erasures": "to work on the visitors of all shards",
             "archiver": "to archive old events",
             "replays": "to read the log as it stood earlier",

@@ -295,12 +295,6 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
         pytest.param(lambda one: one.archiver.figures(), id="an archive"),
         pytest.param(lambda one: one.issued_reports.issue(ReportQuery("default")), id="an issued report"),
         pytest.param(lambda one: one.stored_kinds(), id="the kinds of events"),
-        pytest.param(
-            lambda one: one.record(
-                [{"actionId": an_id(1), "actionState": "accepted", "sessionId": an_id(2)}]
-            ),
-            id="a short signal",
-        ),
     ],
 )
 def test_what_does_not_work_over_several_servers_is_one_clear_error(

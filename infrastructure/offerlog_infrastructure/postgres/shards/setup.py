@@ -48,8 +48,7 @@ _HIDDEN: Final = (
 )
 _IN_THE_WAY: LiteralString = """
     SELECT what FROM (VALUES
-        ('webhooks', EXISTS (SELECT FROM webhook_endpoints)),
-        ('signals that wait for their action', EXISTS (SELECT FROM parked_short_signals))
+        ('webhooks', EXISTS (SELECT FROM webhook_endpoints))
     ) AS found (what, is_there) WHERE is_there
 """
 _INSERT_SHARD: LiteralString = "INSERT INTO shard (number, installation) VALUES (%s, %s)"
