@@ -59,7 +59,7 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     assert sum(one["events"] for one in verified["audits"]) > 56
     _check_analyses(command, report)
     # and what does not work yet says so
-    for words in (["backup", "no.backup"], ["events", "check"], ["webhooks", "list"]):
+    for words in (["backup", "no.backup"], ["events", "check"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
