@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,7 +21,7 @@ from offerlog_application.ports.shards import (
     ShardError,
     ShardState,
 )
-from offerlog_application.sharding.checking import find_faults
+from offerlog_application.sharding.checking import StoreContent, find_faults
 from offerlog_application.sharding.joined_tree import JoinedTree, name_places
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.stream_ids import SLICES, format_slices
@@ -160,15 +161,19 @@ class Installation:
                     timedelta(),
                     tree=JoinedTree(number, trees),
                 )
-                reports[number] = name_places(evidence.verify(on_progress=on_progress), trees)
+                report = evidence.verify(on_progress=partial(_show_shard, on_progress, number))
+                reports[number] = name_places(report, trees)
             if _read_settled(stores) != before:
                 raise ShardError("a slice was moved meanwhile, so nothing was compared: run it again")
         return reports
 
-    def verify(self) -> Sequence[str]:
+    def verify(self, on_progress: Callable[[RebuildProgress], None] = lambda _: None) -> Sequence[str]:
         """Return what is wrong among the stores, in words; see `find_faults`. Reads the whole logs.
 
         No shard is to be added meanwhile.
+
+        Args:
+            on_progress: Called with the number of the stores that were read so far.
 
         Raises:
             ShardError: The store is the only one, or one at an address is another.
@@ -176,7 +181,10 @@ class Installation:
         """
         with self._opened(needs_all=True) as stores:
             shard_map = self._home.directory().read_map()
-            contents = {number: store.content() for number, store in stores.items()}
+            contents: dict[int, StoreContent] = {}
+            for done, (number, store) in enumerate(stores.items()):
+                on_progress(RebuildProgress(f"reading shard {number}", done, len(stores)))
+                contents[number] = store.content()
         return list(find_faults(contents, dict(enumerate(shard_map.shards))))
 
     def move(self, number: int, target: int, on_progress: Callable[[MoveProgress], None]) -> MovedSlice:
@@ -247,6 +255,13 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _show_shard(
+    on_progress: Callable[[RebuildProgress], None], number: int, progress: RebuildProgress
+) -> None:
+    """Show the progress of the audit of one shard."""
+    on_progress(progress._replace(stage=f"shard {number}: {progress.stage}"))
 
 
 def _read_settled(stores: Mapping[int, OpenStore]) -> Mapping[int, HeldSlices]:

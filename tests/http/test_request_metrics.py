@@ -61,6 +61,9 @@ class _Counting:
             raise StoreUnavailableError("away")
         return self.memory.operations.figures()
 
+    def read_each(self, rules: Rules) -> Sequence[StoreFigures]:
+        return [self.read_figures(rules)]
+
     def pools(self) -> Sequence[PoolUse]:
         return [PoolUse("reading", 3, 1, 11, 2)]
 

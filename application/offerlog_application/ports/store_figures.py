@@ -181,5 +181,12 @@ class StoreFiguresReader(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    def read_each(self, rules: Rules) -> Sequence[StoreFigures]:
+        """Read the figures of each server's store, the home first; where there is one, of this alone.
+
+        Raises:
+            StoreUnavailableError: A store cannot be reached.
+        """
+
     def pools(self) -> Sequence[PoolUse]:
         """Return the use of the pools of connections of this process, without asking the store."""

@@ -1,11 +1,16 @@
 """A port of which no use works over several shards yet: each call is one clear error."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from offerlog_application.ports.shards import NotOverShardsError
-from offerlog_application.ports.store_figures import PoolUse
+from offerlog_application.ports.shards import NotOverShardsError, ShardUnavailableError
+from offerlog_application.ports.store_figures import PoolUse, StoreFigures
 from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.side_by_side import ask_side_by_side
+from offerlog_domain.context import Rules
+
+_FIGURES_SECONDS: Final = 2.0
+"""Seconds for the figures of all shards. A scrape asks for them only while all of them answer."""
 
 
 class RefusedPort:
@@ -52,7 +57,7 @@ class NoneYet(RefusedPort):
 
 
 class RefusedFigures(RefusedPort):
-    """Stands in for the figures of a store; the use of the pools of this process is known.
+    """Stands in for the figures of one store: each shard has its own.
 
     Args:
         what: What the port is for.
@@ -62,6 +67,22 @@ class RefusedFigures(RefusedPort):
     def __init__(self, what: str, router: Router) -> None:
         super().__init__(what)
         self._router = router
+
+    def read_each(self, rules: Rules) -> Sequence[StoreFigures]:
+        """Read the figures of each shard's store, the home first, side by side.
+
+        Raises:
+            ShardUnavailableError: A shard cannot be reached, or does not answer within some seconds.
+        """
+        answers = ask_side_by_side(
+            self._router, lambda shard: shard.store.figures.read_figures(rules), _FIGURES_SECONDS
+        )
+        found: list[StoreFigures] = []
+        for one in answers.values():
+            if isinstance(one, ShardUnavailableError):
+                raise one
+            found.append(one)
+        return found
 
     def pools(self) -> Sequence[PoolUse]:
         """Return the use of the pools of all open shards; the names end with `@` and its number."""

@@ -28,6 +28,14 @@ class Operations:
         """
         return self._reader.read_figures(self._rules)
 
+    def figures_of_servers(self) -> Sequence[StoreFigures]:
+        """Return the figures of the store of each of several servers, the home first; of one, its own.
+
+        Raises:
+            StoreUnavailableError: A store cannot be reached, or does not answer within some seconds.
+        """
+        return self._reader.read_each(self._rules)
+
     def pools(self) -> Sequence[PoolUse]:
         """Return the use of the pools of connections of this process, without asking the store."""
         return self._reader.pools()

@@ -193,11 +193,14 @@ def verify(store: StoreOptions) -> None:
     the whole logs; no slice is to move meanwhile. Exit code 3 if something is
     wrong. See also `offerlog projections verify`.
     """
-    from offerlog_infrastructure.cli.evidence import describe_report  # noqa: PLC0415 - --help need not wait
+    from offerlog_infrastructure.cli.event_bar import event_bar  # noqa: PLC0415 - --help need not wait
+    from offerlog_infrastructure.cli.evidence import describe_report  # noqa: PLC0415 - as above
 
     with _open(store) as installation:
-        faults = list(installation.verify())
-        reports = installation.audit(*_audit_places(store))
+        with event_bar("reading the servers", "servers") as on_server:
+            faults = list(installation.verify(on_server))
+        with event_bar("auditing the logs") as on_progress:
+            reports = installation.audit(*_audit_places(store), on_progress)
     for number, report in reports.items():
         faults += [f"the log of shard {number}: {one}" for one in report.findings]
     with telling("the servers were compared"):

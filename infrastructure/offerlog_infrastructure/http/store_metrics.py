@@ -1,7 +1,7 @@
 """Metrics about the store: backlog, refusals, checkpoints, the last backup, and the pools of this process."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,7 +9,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.ports.store_figures import StoreFigures
 from offerlog_application.status.operations import Operations
 from offerlog_domain.outcomes import Reason
@@ -19,11 +18,14 @@ FRESH_SECONDS: Final = 10.0
 
 
 class StoreMetrics(Collector):
-    """Gauges of the store, read at most once in some seconds; none while the store is unavailable."""
+    """Gauges of the store, of several servers added up, read at most once in some seconds.
+
+    There are none while a store is unavailable.
+    """
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
-        self._figures: StoreFigures | None = None
+        self._figures: Sequence[StoreFigures] = ()
         self._read_at = float("-inf")
 
     def collect(self) -> Iterable[Metric]:
@@ -31,13 +33,10 @@ class StoreMetrics(Collector):
         now = time.monotonic()
         if now - self._read_at >= FRESH_SECONDS:
             try:
-                self._figures, self._read_at = self._operations.figures(), now
-            except (
-                StoreUnavailableError,
-                NotOverShardsError,
-            ):  # the service counts it with its reason
-                self._figures = None
-        return [*self.pool_gauges(), *([] if self._figures is None else _gauges_of(self._figures))]
+                self._figures, self._read_at = self._operations.figures_of_servers(), now
+            except StoreUnavailableError:  # the service counts it with its reason
+                self._figures = ()
+        return [*self.pool_gauges(), *(_gauges_of(self._figures) if self._figures else [])]
 
     def pool_gauges(self) -> list[Metric]:
         """Return the use of the pools, which does not ask the store."""
@@ -59,61 +58,69 @@ class StoreMetrics(Collector):
         return [used, most, waiting]
 
 
-def _gauges_of(figures: StoreFigures) -> list[Metric]:
+def _gauges_of(servers: Sequence[StoreFigures]) -> list[Metric]:
+    """Return the gauges of all servers together: sums, and of moments the oldest."""
     refusals = GaugeMetricFamily(
         "offerlog_refusals_last_day", "Signals refused in the last 24 hours", labels=["reason"]
     )
     for reason in Reason:
-        refusals.add_metric([reason.value], figures.refusals.get(reason.value, 0))
+        refusals.add_metric([reason.value], sum(one.refusals.get(reason.value, 0) for one in servers))
+    archives = [one.archive for one in servers if one.archive is not None]
+    checkpoints = [one.checkpoint for one in servers]
     gauges = {
-        "offerlog_parked_signals": ("Signals that wait for their action", figures.parked.count),
+        "offerlog_parked_signals": (
+            "Signals that wait for their action",
+            sum(one.parked.count for one in servers),
+        ),
         "offerlog_overdue_parked_signals": (
             "Parked signals whose parking time is over",
-            figures.overdue_parkings.count,
+            sum(one.overdue_parkings.count for one in servers),
         ),
         "offerlog_overdue_deadlines": (
             "Time-outs that are due and not recorded",
-            figures.overdue_deadlines.count,
+            sum(one.overdue_deadlines.count for one in servers),
         ),
-        "offerlog_dead_letters": ("Visitor-offers with an event that failed", figures.dead_letters),
-        "offerlog_database_bytes": ("Size of the database", figures.database_bytes),
-        "offerlog_archived_events": (
-            "Events that lie in the archive",
-            0 if figures.archive is None else figures.archive.events,
+        "offerlog_dead_letters": (
+            "Visitor-offers with an event that failed",
+            sum(one.dead_letters for one in servers),
         ),
-        "offerlog_archived_bytes": (
-            "Size of the files of the archive",
-            0 if figures.archive is None else figures.archive.bytes,
+        "offerlog_database_bytes": ("Size of the database", sum(one.database_bytes for one in servers)),
+        "offerlog_archived_events": ("Events that lie in the archive", sum(one.events for one in archives)),
+        "offerlog_archived_bytes": ("Size of the files of the archive", sum(one.bytes for one in archives)),
+        "offerlog_organizations": (
+            "Organizations of the store",
+            len({name for one in servers for name in one.organizations}),
         ),
-        "offerlog_organizations": ("Organizations of the store", len(figures.organizations)),
         "offerlog_last_checkpoint_events": (
             "Events that the newest checkpoint covers",
-            0 if figures.checkpoint is None else figures.checkpoint.size,
+            sum(one.size for one in checkpoints if one is not None),
         ),
     }
     moments = {
         "offerlog_last_checkpoint_timestamp_seconds": (
             "Time of the newest checkpoint",
-            None if figures.checkpoint is None else figures.checkpoint.signed_at,
+            [None if one is None else one.signed_at for one in checkpoints],
         ),
         "offerlog_last_cosigned_checkpoint_timestamp_seconds": (
             "Time of the newest checkpoint that a witness has cosigned",
-            None if figures.cosigned is None else figures.cosigned.signed_at,
+            [None if one.cosigned is None else one.cosigned.signed_at for one in servers],
         ),
         "offerlog_last_backup_timestamp_seconds": (
             "Time of the last backup of offerlog backup",
-            None if figures.backup is None else figures.backup.made_at,
+            [None if one.backup is None else one.backup.made_at for one in servers],
         ),
     }
     return [
         refusals,
         *(GaugeMetricFamily(name, meaning, value) for name, (meaning, value) in gauges.items()),
         *(
-            GaugeMetricFamily(name, f"{meaning}, in Unix time; NaN if there is none", _unix(moment))
-            for name, (meaning, moment) in moments.items()
+            GaugeMetricFamily(name, f"{meaning}, in Unix time; NaN if there is none", _find_oldest(found))
+            for name, (meaning, found) in moments.items()
         ),
     ]
 
 
-def _unix(moment: datetime | None) -> float:
-    return float("nan") if moment is None else moment.timestamp()
+def _find_oldest(moments: Sequence[datetime | None]) -> float:
+    """Return the oldest moment in Unix time; NaN if a server has none."""
+    found = [one.timestamp() for one in moments if one is not None]
+    return min(found) if len(found) == len(moments) else float("nan")

@@ -73,6 +73,10 @@ class MemoryStoreFigures:
             clients=(),
         )
 
+    def read_each(self, rules: Rules) -> Sequence[StoreFigures]:
+        """Read the figures of the only store."""
+        return [self.read_figures(rules)]
+
     def pools(self) -> Sequence[PoolUse]:
         """Return that there are no connections."""
         return ()

@@ -10,6 +10,7 @@ from offerlog import NoSuchVisitorError, Offerlog, OfferMade, PositionVector, Re
 from offerlog.testing import SettableClock
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
+from offerlog_infrastructure.http.metrics import ServiceMetrics
 from support.installations import Stores, shard_of
 from support.journeys import an_id, blocked_event, journeys, signal
 from support.recount import rows
@@ -23,6 +24,21 @@ _LINES: Final = [
     json.dumps(blocked_event(1, 1, an_id("map"), "frequencyCap")).encode(),
     json.dumps(signal("offered", visitor=3, sessionId="no id")).encode(),
 ]
+
+_ADDED: Final = (
+    "offerlog_parked_signals",
+    "offerlog_overdue_parked_signals",
+    "offerlog_overdue_deadlines",
+    "offerlog_dead_letters",
+    "offerlog_organizations",
+    "offerlog_last_checkpoint_events",
+    "offerlog_last_checkpoint_timestamp_seconds",
+    "offerlog_sealed_events",
+    "offerlog_seal_lag_events",
+    "offerlog_seal_lag_seconds",
+    'offerlog_refusals_last_day{reason="malformed"}',
+)
+"""Metrics of several servers that are those of one."""
 
 
 def test_it_answers_as_a_single_store_does(
@@ -141,3 +157,22 @@ def test_time_outs_are_recorded_on_every_shard(services: tuple[ShardedOfferlog, 
     clock.advance(sharded._router.home.writer.rules.deadline_grace * 2)
     assert sharded.expire().timedout == _VISITORS
     assert sharded.expire().timedout == 0
+
+
+def test_metrics_of_the_stores_add_up(services: tuple[ShardedOfferlog, Offerlog]) -> None:
+    """To those of a single store with the same signals."""
+    lines = [json.dumps(signal("accepted", visitor=n)) for n in range(12)]
+    lines += [json.dumps(signal("offered", visitor=n, sessionId="no id")) for n in range(12, 16)]
+    found = []
+    for one in services:
+        one.record([*lines, *(json.dumps(signal("offered", visitor=n)) for n in range(20, 40))])
+        one.catch_up()
+        assert one.evidence is not None
+        one.evidence.catch_up()
+        text = ServiceMetrics(one).exposition().decode()
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        found.append({name: values[name] for name in _ADDED})
+    assert found[0] == found[1]
+    assert found[0]["offerlog_parked_signals"] == "12.0"
+    assert found[0]['offerlog_refusals_last_day{reason="malformed"}'] == "4.0"
+    assert found[0]["offerlog_sealed_events"] != "0.0"

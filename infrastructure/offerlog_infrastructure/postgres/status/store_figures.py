@@ -174,6 +174,10 @@ class PostgresStoreFigures:
             mapper, files = self._application.event_mapper, self._application.archived_files
             return read_store_figures(connection, mapper, files, self._clock.now(), rules)
 
+    def read_each(self, rules: Rules) -> Sequence[StoreFigures]:
+        """Read the figures of the only store."""
+        return [self.read_figures(rules)]
+
     def pools(self) -> Sequence[PoolUse]:
         """Return the use of the pools, without asking the store."""
         application = self._application
