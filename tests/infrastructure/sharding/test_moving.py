@@ -15,6 +15,7 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
+from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.installations import Stores, compare_answers, make_stores, move_slice, visitors_of_slice
 from support.journeys import DAY, an_id, blocked_event, journeys, signal
@@ -192,6 +193,45 @@ def test_erasures_holds_and_refusals_move_along(
     _check(services, stores)
     with pytest.raises(NoSuchVisitorError):
         sharded.visitor_data(customer_id=f"visitor-{other}")
+
+
+def test_what_is_refused_and_erased_right_before_the_fence_is_as_elsewhere(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refusals that are known by then are at the target already, those of the erased visitor too."""
+    sharded, _ = services
+    erased, refused = _visitors(sharded, 2)
+    asked = "SELECT count(*) FROM refusals WHERE get_byte(uuid_send(visitor_digest), 0) >> 4 = %s"
+    ((before,),) = rows(stores.dsns[0], asked, _NUMBER)
+    for one in services:
+        lines = [
+            one_signal
+            for n in (erased, refused)
+            for one_signal in (signal("offered", visitor=n), signal("offered", visitor=n, sessionId="no id"))
+        ]
+        one.wait(one.record(lines).position)
+    stage_again = SliceMover._stage_again
+
+    def come_late(mover: SliceMover, *of_mover: Any) -> None:
+        for one in services:
+            one.record([signal("accepted", visitor=refused, sessionId="no id")])
+            one.erase(customer_id=f"visitor-{erased}")
+        stage_again(mover, *of_mover)
+
+    monkeypatch.setattr(SliceMover, "_stage_again", come_late)
+    # when
+    move_slice(stores, _NUMBER, 1)
+    # then
+    _check(services, stores)
+    found = [
+        sorted(_describe(row) for row in one.visitor_data(customer_id=f"visitor-{refused}"))
+        for one in services
+    ]
+    assert found[0] == found[1]
+    with pytest.raises(NoSuchVisitorError):
+        sharded.visitor_data(customer_id=f"visitor-{erased}")
+    assert rows(stores.dsns[1], asked, _NUMBER) == [(before + 2,)]
+    assert rows(stores.dsns[0], asked, _NUMBER) == [(0,)]
 
 
 def test_a_visitor_who_is_being_erased_keeps_the_slice_back(

@@ -263,6 +263,8 @@ class SliceMover:
             with writer.transaction():
                 copy = self._copy(move, reader, writer)
                 self._note(move, "fenced", copy.events)
+                copy.add_refusals()
+                self._stage_again(move)
                 began = time.monotonic()
                 self._fence(move, reader)
                 PostgresFence(source).finish(_FENCE_SECONDS)
@@ -276,6 +278,11 @@ class SliceMover:
         seconds = time.monotonic() - began
         self._end(move, copy.folded.take_out())
         return MovedSlice(move.source, copy.events, seconds)
+
+    def _stage_again(self, move: Move) -> None:
+        """Stage the move once more: the commit flushes what the copy has written, before the fence."""
+        if not move_steps.stage(self._ends.find_store(move.target), move.slice, move.source, move.label):
+            raise _undone()
 
     def _fence(self, move: Move, reader: StoreConnection) -> None:
         """Let the slice have no owner, unless the source does not own it under the label any more."""

@@ -2,7 +2,8 @@
 
 Nobody sees its rows before the commit, and a mover that is killed leaves nothing to clean up. Events go
 straight into their partition: an insert into the parent would hold up the safe horizon of the target for as
-long. Refusals wait in a temporary table, as whoever fences the target waits for inserts there.
+long. Refusals wait in a temporary table, as whoever fences the target waits for inserts there. Those that are
+known right before the fence are inserted then, and the few newer ones behind it.
 
 Each round reads the source in one snapshot, in which all its projections are at one position. Up to that
 position the copied events are folded, so both sides can be compared there.
@@ -22,11 +23,10 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_domain.stream_ids import stream_bounds, token_of
 from offerlog_infrastructure.postgres.erasure.blanking import blank_events
 from offerlog_infrastructure.postgres.erasure.erasures import ERASED
-from offerlog_infrastructure.postgres.shards.slice_comparison import compare_tables
+from offerlog_infrastructure.postgres.shards.slice_comparison import compare_dead_letters, compare_tables
 from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
-    DEAD_LETTERS,
     EVENTS,
     HOLDS,
     NAMED_ACTIONS,
@@ -55,7 +55,10 @@ _INSERT_KEYS: LiteralString = """
 """
 _ALLOW_PARTITION: LiteralString = "SET LOCAL offerlog.moves_slice = 'on'"
 _CREATE_STAGED: LiteralString = """
-    CREATE TEMP TABLE staged_refusals (LIKE {refusals}, PRIMARY KEY (id)) ON COMMIT DROP;
+    CREATE TEMP TABLE staged_refusals (
+        LIKE {refusals}, PRIMARY KEY (id), is_added boolean NOT NULL DEFAULT false
+    ) ON COMMIT DROP;
+    CREATE INDEX ON pg_temp.staged_refusals (id) WHERE NOT is_added;
     CREATE TEMP TABLE newer_refusals (LIKE {refusals}) ON COMMIT DROP;
     CREATE TEMP TABLE newer_blocks (LIKE {blocks}) ON COMMIT DROP
 """
@@ -72,7 +75,7 @@ _LAST_POSITION: Final = (1 << 63) - 1
 
 _ADD_REFUSALS: LiteralString = """
     INSERT INTO {} (id, {columns}) OVERRIDING SYSTEM VALUE
-    SELECT id, {columns} FROM pg_temp.staged_refusals ORDER BY id
+    SELECT id, {columns} FROM pg_temp.staged_refusals WHERE NOT is_added ORDER BY id
 """
 """They keep their numbers, as those of two shards differ: so a list of refusals goes on behind a move."""
 
@@ -142,13 +145,18 @@ class SliceCopy:
             ShardError: As `copy_all` raises it; or the sides differ.
         """
         with self._snapshot() as (position, oldest):
-            count = self._copy_newer(position)
+            newer, count = self._copy_newer(position)
             if compares:
+                self.folded.fold_newer(newer)
                 compare_tables(
                     self._from, self._into, self._schema, self._range, self._events_up_to(position)
                 )
-                self._compare_dead_letters()
+                compare_dead_letters(
+                    self._from, self._schema, self._range, self._shard, self.folded.dead_streams()
+                )
                 self._compare_proofs()
+        if not compares:  # outside of the snapshot: it may take long, and a silent session is ended
+            self.folded.fold_newer(newer)
         self._position, self._oldest = position, oldest
         return count
 
@@ -163,14 +171,16 @@ class SliceCopy:
             state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
             if state[2]:
                 raise ShardError("a visitor of the slice is being erased: move it when that has ended")
-            count = self._copy_newer(_LAST_POSITION)
+            newer, count = self._copy_newer(_LAST_POSITION)
+            self.folded.fold_newer(newer)
             self._compare_proofs()
         return count
 
     def add_refusals(self) -> None:
-        """Insert the refusals, right before the commit."""
+        """Insert the refusals that were not inserted yet: right before the fence, and before the commit."""
         columns = sql.SQL(REFUSALS.columns)
         self._into.execute(sql.SQL(_ADD_REFUSALS).format(self._live(REFUSALS), columns=columns))
+        self._into.execute("UPDATE pg_temp.staged_refusals SET is_added = true WHERE NOT is_added")
 
     @contextmanager
     def _snapshot(self) -> Iterator[tuple[int, str]]:
@@ -197,10 +207,15 @@ class SliceCopy:
                     f"the projections of shard {self._shard} stand at different positions: look at"
                     " `offerlog projections status`, and move the slice when they have caught up"
                 )
+            self._into.execute("SELECT")  # a session that is silent inside a transaction is ended
             time.sleep(_LOOK_SECONDS)
 
-    def _copy_newer(self, until: int) -> int:
-        """Copy and fold the events up to a position, and whatever else has changed since the last round."""
+    def _copy_newer(self, until: int) -> tuple[dict[UUID, int], int]:
+        """Copy the events up to a position, and whatever else has changed since the last round.
+
+        Returns:
+            The streams of these events, each with its first version that is new; and the number of events.
+        """
         condition = sql.SQL("{} AND notification_id <= {}").format(self._newer(), sql.Literal(until))
         newer = self._select_streams(condition)
         tokens = sorted({token_of(stream) for stream in self._select_streams(self._newer())})
@@ -213,9 +228,8 @@ class SliceCopy:
         has_erasures = self._has_erasures()
         self._copy_blocks(checks=has_erasures)
         self._copy_refusals(checks=has_erasures)
-        self.folded.fold_newer(newer)
         self.events += count
-        return count
+        return newer, count
 
     def _select_streams(self, condition: sql.Composable) -> dict[UUID, int]:
         """Select the streams with some events, each with the first version of these."""
@@ -283,6 +297,9 @@ class SliceCopy:
         here = self._into.execute("SELECT count(*), sum(id) FROM pg_temp.staged_refusals").fetchone()
         if here != there:  # some belong to nobody any more, or were deleted by age
             self._into.execute("TRUNCATE pg_temp.staged_refusals")
+            self._into.execute(
+                sql.SQL("DELETE FROM {} WHERE {}").format(self._live(REFUSALS), self._range.rows_of(REFUSALS))
+            )
             self._copy(REFUSALS, into="staged_refusals", columns=columns)
 
     def _replace(self, table: SliceTable, condition: sql.Composable) -> None:
@@ -342,34 +359,15 @@ class SliceCopy:
 
     def _newer(self) -> sql.Composed:
         """Events of the slice that the source has recorded since the last round."""
-        return sql.SQL("{} AND notification_id > {} AND notification_id >> {} = {}").format(
+        return sql.SQL("{} AND notification_id > {} AND notification_id < {}").format(
             self._range.rows_of(EVENTS),
-            sql.Literal(self._position),
-            sql.Literal(SHARD_BITS),
-            sql.Literal(self._shard),
+            sql.Literal(max(self._position, self._shard << SHARD_BITS)),
+            sql.Literal(self._shard + 1 << SHARD_BITS),
         )
 
     def _changed(self) -> sql.Composed:
         """Rows that were written since the last round, perhaps some older ones too."""
         return sql.SQL("age(xmin) <= age({}::xid)").format(sql.Literal(str(int(self._oldest) & 0xFFFFFFFF)))
-
-    def _compare_dead_letters(self) -> None:
-        """Compare what waits as dead letters.
-
-        Raises:
-            ShardError: Others wait on the source than in the copy.
-        """
-        dead = self._from.execute(
-            sql.SQL("SELECT view, originator_id, originator_version FROM {} WHERE {}").format(
-                self._live(DEAD_LETTERS), self._range.rows_of(DEAD_LETTERS)
-            )
-        ).fetchall()
-        if {*dead} != self.folded.dead_streams():
-            raise ShardError(
-                f"some visitor-offers of the slice wait as dead letters on shard {self._shard}, and could be"
-                " read now, or the other way round: run `offerlog projections dead-letters --retry`, and"
-                " move the slice then"
-            )
 
     def _compare_proofs(self) -> None:
         """Compare the number of events with the proofs: each was folded once, or waits in a dead letter.
