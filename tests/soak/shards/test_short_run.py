@@ -25,7 +25,7 @@ def test_a_short_soak_of_three_servers_is_clean(tmp_path: Path) -> None:
     assert document["violations"] == []
     assert {name for name, one in document["faults"].items() if one["injected"]} == {*FAULTS.split(",")}
     assert document["ways"].keys() == {"service-1", "service-2"}
-    assert "another server than the home was hurt 1 times" in printed
+    assert re.search("another server than the home was hurt [1-9] times", printed)
     assert "meanwhile others' requests were answered after" in printed
     assert re.search("[1-9] moves of [1-9] slices ended; of their commands, [1-9] were killed", printed)
     assert "1 killed moves were left to the services, and had ended after" in printed
