@@ -54,6 +54,7 @@ from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.offer_parts import PostgresOfferParts
 from offerlog_infrastructure.postgres.reads.offers import PostgresOfferReads
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.reads.recent_parts import PostgresRecentParts
 from offerlog_infrastructure.postgres.reads.recent_visitors import PostgresRecentVisitors
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from offerlog_infrastructure.postgres.reads.stream_source import PostgresStreamSource
@@ -291,6 +292,7 @@ class OpenStore:
             offers=PostgresOfferReads(application),
             offer_parts=PostgresOfferParts(application),
             recent_visitors=PostgresRecentVisitors(application),
+            recent_parts=PostgresRecentParts(application),
             refusals=PostgresRefusalLog(application),
             refusal_counts=PostgresRefusalCounter(application),
             proofs=PostgresProofs(application),

@@ -59,7 +59,7 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     assert sum(one["events"] for one in verified["audits"]) > 56
     _check_analyses(command, report)
     # and what does not work yet says so
-    for words in (["backup", "no.backup"], ["events", "check"]):
+    for words in (["backup", "no.backup"], ["audit", "reports"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
@@ -91,6 +91,15 @@ def _check_analyses(command: CommandLine, report: list[dict[str, Any]]) -> None:
     assert command("blocked", "--format", "json").json["total"]["remembered"] == 8
     rows_of_maps = command("action-maps", "--format", "json").json["rows"]
     assert [row["offered"] for row in rows_of_maps] == offered
+    kinds = command("events", "check", "--format", "json").lines
+    assert sum(one["events"] for one in kinds if one["stored_as"].startswith("offered.")) == sum(offered)
+    assert {one["stored_as"].partition("@")[2] for one in kinds} == {"0", "1", "2"}
+    recent = command("visitors", "--limit", "60", "--format", "json").lines
+    assert len({one["customer_id"] for one in recent}) == len(recent) == 56
+    assert len(command("refusals").lines) == 8
+    proof = command("report", "--proof", "--format", "json").json["proof"]
+    assert (proof["position"], proof["events"]) == (funnel["position"], sum(one["events"] for one in kinds))
+    assert f"{proof['events']:,} events, digest {proof['digest']}" in command("report", "--proof").text
     listed = command("visitor-offers", "--metric", "offered", "--format", "json").lines
     assert len(listed) == sum(offered)
 

@@ -229,7 +229,7 @@ class Proof:
 
     Attributes:
         projection: The projection's name.
-        position: The projection's position.
+        position: The projection's position; with several servers, a vector.
         events: Number of events applied.
         digest: The sum of the squares of their positions, in decimal.
         short_by: Number of events that wait as dead letters, not applied.
@@ -238,7 +238,7 @@ class Proof:
     """
 
     projection: str
-    position: int
+    position: LogPosition
     events: int
     digest: str
     short_by: int

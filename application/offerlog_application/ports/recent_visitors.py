@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.event_fields import SignalEvent
 from offerlog_domain.events import LifecycleEvent, OfferRefused
 from offerlog_domain.identity import ActionMapId, VisitorKey
@@ -44,8 +45,8 @@ class VisitorsPlace(NamedTuple):
         top: The position of the newest event when the list was begun.
     """
 
-    up_to: int
-    top: int
+    up_to: LogPosition
+    top: LogPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class RecentVisitorPage:
         behind: The place where the next page begins; None on the last page.
     """
 
-    position: int
+    position: LogPosition
     visitors: Sequence[RecentVisitor]
     behind: VisitorsPlace | None
 

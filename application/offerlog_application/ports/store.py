@@ -22,6 +22,7 @@ from offerlog_application.ports.read_side import (
     StreamReader,
     VisitorReader,
 )
+from offerlog_application.ports.recent_parts import RecentParts
 from offerlog_application.ports.recent_visitors import RecentVisitors
 from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.ports.replays import Replays
@@ -88,8 +89,9 @@ class Store:
         figures: Figures that operators watch.
         troubles: Failed calls of the store in this process, by reason.
         archiver: Moves cold streams into the archive; None for a log in memory.
-        offer_parts: What the store adds to answers of several stores; None for a log in memory, and for
-            several stores together.
+        offer_parts: Adds the store's part to answers about offers of several stores. None for a log in
+            memory, and for several stores together.
+        recent_parts: Adds the store's part to the list of recent visitors; None likewise.
     """
 
     log: Log
@@ -126,3 +128,4 @@ class Store:
     troubles: TroubleCounts
     archiver: Archiver | None = None
     offer_parts: OfferParts | None = None
+    recent_parts: RecentParts | None = None

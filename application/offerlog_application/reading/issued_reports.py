@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.performance_counts import PerformanceCounts, ReportQuery
+from offerlog_application.ports.positions import only_position
 from offerlog_application.ports.projections import Proofs
 from offerlog_application.ports.read_models import Proof
 from offerlog_application.ports.read_side import PerformanceSource
@@ -239,7 +240,7 @@ class IssuedReports:
         event = ReportIssued(
             organization=query.organization,
             recorded_at=self._clock.now(),
-            as_of_position=proof.position,
+            as_of_position=only_position(proof.position),
             query=query_text(query),
             digest=sha256(report_text(made)).digest(),
             issued_by=issued_by,
@@ -317,7 +318,7 @@ class IssuedReports:
         count = None
         if as_of is None:
             made, proof = self._settled(replace(query, view=MetricSet.ALL), UNLIMITED)
-            as_of = proof.position
+            as_of = only_position(proof.position)
             count = sum(row.metrics[METRICS[state]] for row in made.rows)
             position = self._replays.settle(as_of)
         else:

@@ -7,10 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from offerlog_application.ports.organizations import OrganizationContent
-from offerlog_application.ports.positions import SHARD_BITS, LogPosition, by_shard
-from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts
+from offerlog_application.ports.positions import SHARD_BITS, LogPosition, by_shard, latest_position
+from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts, StoredKind
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_application.ports.shards import NotOverShardsError, ShardUnavailableError
+from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.action_map_policies import ActionMapPolicy
 from offerlog_domain.identity import ActionMapId
@@ -46,9 +46,19 @@ class AllProjections:
         self._router = router
 
     def proof(self, projection: str) -> Proof:
-        """Refuse: a proof belongs to one shard; see `verify`."""
-        del projection
-        raise NotOverShardsError("one proof of a projection")
+        """Return the proof of a projection over all shards: numbers and digests add up, also after a move.
+
+        No two shards draw the same position, so the sum of squares stands for the events of all.
+        """
+        found = self._router.ask_all(lambda shard: shard.store.proofs.proof(projection))
+        return Proof(
+            projection,
+            latest_position(one.position for one in found) or 0,
+            sum(one.events for one in found),
+            str(sum(int(one.digest) for one in found)),
+            sum(one.short_by for one in found),
+            sum(one.edition for one in found),
+        )
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Compare the proofs of each shard with its log; the names end with `@` and its number."""
@@ -88,6 +98,20 @@ class AllProjections:
             shard.store.rebuilds.rebuild(
                 name, on_progress=on_progress, accept_difference=accept_difference, swap=swap
             )
+
+
+class AllKinds:
+    """The application's `EventKinds` over several shards; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def stored_kinds(self) -> Sequence[StoredKind]:
+        """Return the kinds of events of each shard; the names end with `@` and its number."""
+        found = self._router.ask_each(
+            lambda shard: [(shard.number, one) for one in shard.store.kinds.stored_kinds()]
+        )
+        return [replace(one, topic=f"{one.topic}@{number}") for kinds in found for number, one in kinds]
 
 
 class AddedOrganizations:

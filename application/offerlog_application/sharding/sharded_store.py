@@ -10,11 +10,13 @@ from offerlog_application.sharding.keys_of_shards import MasterKeysOfShards
 from offerlog_application.sharding.merged_events import MergedEventSource
 from offerlog_application.sharding.merged_refusals import MergedRefusals
 from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
+from offerlog_application.sharding.merged_visitors import MergedVisitors
 from offerlog_application.sharding.organizations_of_shards import AllOrganizationVisitors
 from offerlog_application.sharding.ports_of_all import (
     AddedOrganizations,
     AddedRefusals,
     AllChanges,
+    AllKinds,
     AllPolicies,
     AllProjections,
 )
@@ -37,6 +39,7 @@ def make_sharded_store(router: Router) -> Store:
         "visitors": histories,
         "reads": RoutedReads(router, streams),
         "offers": AddedOffers(router),
+        "recent_visitors": MergedVisitors(router),
         "refusals": MergedRefusals(router),
         "event_source": MergedEventSource(router),
         "stream_source": MergedStreams(router),
@@ -50,8 +53,6 @@ def make_sharded_store(router: Router) -> Store:
             "erasures": "to work on the visitors of all shards",
             "archiver": "to archive old events",
             "replays": "to read the log as it stood earlier",
-            "recent_visitors": "to list the visitors with the newest events",
-            "kinds": "to list the kinds of events",
             "make_webhook_sender": "to send webhooks",
         }.items()
     }
@@ -65,6 +66,7 @@ def make_sharded_store(router: Router) -> Store:
         proofs=projections,
         dead_letters=projections,
         rebuilds=projections,
+        kinds=AllKinds(router),
         policies=AllPolicies(router),
         organizations=AddedOrganizations(router),
         master_keys=MasterKeysOfShards(router),

@@ -355,7 +355,7 @@ class Proof(TypedDict):
     """Evidence of the events that a projection has applied."""
 
     projection: str
-    position: int
+    position: int | str
     events: int
     digest: str
     short_by: int

@@ -600,8 +600,8 @@ export interface Outcome {
 export interface Proof {
   /** Name of the projection. */
   projection: string;
-  /** Log position of the last event applied. */
-  position: number;
+  /** Log position of the last event applied; of several servers, a text. */
+  position: number | string;
   /** Number of events applied. */
   events: number;
   /** Sum of the squares of their positions, in decimal. */

@@ -14,6 +14,7 @@ from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.positions import show_place
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import describe_progress, describe_proof, format_time
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -92,7 +93,7 @@ def verify(
                     {"slice": d.slice, "expected": d.expected, "events": d.events} for d in one.differences
                 ]
                 print_json({**describe_proof(one), "differences": differences})
-            figures = [f"{figure:,}" for figure in (one.position, one.events, one.short_by)]
+            figures = [show_place(one.position), *(f"{figure:,}" for figure in (one.events, one.short_by))]
             rows.add_row(one.projection, "no" if one.differences else "yes", *figures)
         if form is Form.TABLE:
             out.print(rows)

@@ -14,6 +14,7 @@ from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.output import console, fits, table, usage
+from offerlog_infrastructure.cli.positions import show_place
 from offerlog_infrastructure.cli.report_options import ReportOptions
 from offerlog_infrastructure.cli.report_output import Format, OutputOptions, remark_missing
 from offerlog_infrastructure.export.report_sheets import sheet_of_performance
@@ -103,7 +104,7 @@ def report(
         show_report(made)
         if proof:
             console().print(
-                f"proof: position {proof.position:,}, {format_count(proof.events, 'event')},"
+                f"proof: position {show_place(proof.position)}, {format_count(proof.events, 'event')},"
                 f" digest {proof.digest}"
             )
     else:

@@ -1,5 +1,6 @@
 """The visitors with the newest activity, of a log in memory."""
 
+from offerlog_application.ports.positions import only_position
 from offerlog_application.ports.recent_visitors import (
     RecentVisitor,
     RecentVisitorPage,
@@ -23,7 +24,7 @@ class MemoryRecentVisitors:
     ) -> RecentVisitorPage:
         """Return a page of the visitors of an organization, each with the newest event, newest first."""
         with self._log.lock:
-            before, top = behind or (self._log.last(), self._log.last())
+            before, top = map(only_position, behind or (self._log.last(), self._log.last()))
             newest: dict[int, RecentVisitor] = {}
             of_type: set[int] = set()
             for position, recorded in self._log.events_in_order:

@@ -229,7 +229,7 @@ def describe_proof(proof: Proof) -> answers.Proof:
     """Describe the evidence of the events that a projection has applied."""
     return {
         "projection": proof.projection,
-        "position": proof.position,
+        "position": show_position(proof.position),
         "events": proof.events,
         "digest": proof.digest,
         "short_by": proof.short_by,

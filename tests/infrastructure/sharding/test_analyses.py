@@ -19,12 +19,14 @@ from offerlog import (
     Offerlog,
     Order,
     Reason,
+    RecentVisitor,
     ReportQuery,
     ShardUnavailableError,
     Stage,
     State,
     Suppression,
     VisitorKey,
+    VisitorsPlace,
 )
 from offerlog.testing import SettableClock
 from offerlog_application.ports.offer_reads import ListedOffer, ListPlace, OfferNumber
@@ -36,6 +38,7 @@ from offerlog_domain.stream_ids import SLICES_BY_TOKEN, slice_of
 from offerlog_infrastructure.composition import open_offerlog
 from support.installations import Stores, make_stores, move_slice, shard_of
 from support.journeys import DAY, an_id, blocked_event, journeys, signal
+from support.recount import rows
 
 T = TypeVar("T")
 
@@ -84,11 +87,16 @@ def stores(make_module_dsn: Callable[[], str]) -> Iterator[Stores]:
 
 
 @pytest.fixture(scope="module")
+def clock() -> SettableClock:
+    """The clock of both services."""
+    return SettableClock(DAY + timedelta(hours=2))
+
+
+@pytest.fixture(scope="module")
 def services(
-    stores: Stores, make_module_dsn: Callable[[], str]
+    stores: Stores, make_module_dsn: Callable[[], str], clock: SettableClock
 ) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
     """The service over all of them, and one over a single store, with the same signals."""
-    clock = SettableClock(DAY + timedelta(hours=2))
     with (
         stores.open(clock=clock) as sharded,
         open_offerlog(database_url=make_module_dsn(), clock=clock, keep_deadlines=False) as single,
@@ -154,11 +162,19 @@ def test_all_answers_are_those_of_one_store_also_after_a_move(
     assert found.total.sessions is not None
     assert 0 < found.total.sessions < found.total.visitors  # they are shared among servers
     assert len(split_position(sharded.analysis.funnel(_QUERIES[0]).position)) == 3
+    proof = sharded.proof()
+    events = [
+        rows(dsn, "SELECT count(*), sum(notification_id::numeric ^ 2) FROM offerlog_events")[0]
+        for dsn in stores.dsns
+    ]
+    assert proof.events == sum(count for count, _ in events)
+    assert int(proof.digest) == sum(squares for _, squares in events)
     # when
     offered = _QUERIES[0], OfferNumber(State.OFFERED)
     moves = [lambda: move_slice(stores, 2, 1), lambda: move_slice(stores, 8, 2)]
     # then
     assert _list(sharded, *offered, moves) == _list(single, *offered)
+    assert sharded.proof() == proof
     monkeypatch.setattr("offerlog_application.reading.offer_lists._ACTIONS_AT_ONCE", (9, 13, 13))
     _compare(sharded, single)
 
@@ -203,7 +219,7 @@ def test_lists_go_on_where_they_were_while_slices_move(
     assert slices == sorted(slices)
     # and refusals, of which many have the same time
     for order in Order:
-        back = [lambda: move_slice(stores, 8, 1), lambda: move_slice(stores, 12, 2)]
+        back = [lambda: move_slice(stores, 8, 2)]  # its refusals stay behind those of the first page
         refused = _page_through(
             partial(_refusals, sharded, order),
             lambda one: (one.recorded_at, one.number),
@@ -215,6 +231,45 @@ def test_lists_go_on_where_they_were_while_slices_move(
         assert [one.recorded_at for one in refused] == [one.recorded_at for one in right]
     visitor: dict[str, Any] = {"customer_id": "visitor-7"}
     assert [one.raw for one in sharded.refusals(**visitor)] == [one.raw for one in single.refusals(**visitor)]
+
+
+def test_recent_visitors_come_once_while_a_slice_moves(
+    services: tuple[ShardedOfferlog, Offerlog],
+    stores: Stores,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The newest first, whoever recorded their newest event and wherever it lies now."""
+    sharded, single = services
+    # given visitors who come again, together or one after the other: by now some are on other servers
+    for number, some in enumerate((range(_VISITORS), *((n,) for n in range(0, _VISITORS, 7)))):
+        clock.advance(timedelta(hours=1))
+        again: dict[str, Any] = {"action": 100 + number, "actionMapId": an_id("again")}
+        for one in services:
+            one.record([signal("offered", visitor=n, **again) for n in some])
+    moves = [lambda: move_slice(stores, 11, 0)]
+    for media_type, limit, at_once in ((None, 11, (9, 30, 30)), ("contentOffer", 3, (2, 2, 30))):
+        monkeypatch.setattr("offerlog_application.sharding.merged_visitors._EVENTS_AT_ONCE", at_once)
+        # when
+        found: list[RecentVisitor] = []
+        place: VisitorsPlace | None = None
+        while not found or place is not None:
+            page = sharded.analysis.recent_visitors(behind=place, limit=limit, media_type=media_type)
+            assert len(page.visitors) <= limit
+            found += page.visitors
+            place = page.behind
+            if moves:
+                moves.pop()()
+        # then
+        expected = single.analysis.recent_visitors(limit=1_000, media_type=media_type).visitors
+        assert sorted(_without_position(found)) == sorted(_without_position(expected))
+        times = [one.recorded_at for one in found]
+        assert times == sorted(times, reverse=True)
+        assert len({one.customer_id for one in found}) == len(found) >= _VISITORS - 1
+
+
+def _without_position(visitors: Sequence[RecentVisitor]) -> list[str]:
+    return [repr(one._replace(position=0)) for one in visitors]
 
 
 def _refusals(service: Offerlog, order: Order, behind: Any) -> Generator[KeptSignal]:
@@ -252,6 +307,7 @@ def test_a_server_that_is_down_is_named(
         lambda: sharded.analysis.times(_QUERIES[0]),
         lambda: sharded.analysis.action_maps_report(_QUERIES[0]),
         lambda: list(sharded.refusals()),
+        sharded.analysis.recent_visitors,
         lambda: next(sharded.suppressed_visitors(_MAP)),
         lambda: sharded.analysis.offers_behind(_QUERIES[0], OfferNumber(State.OFFERED)),
     ]

@@ -88,10 +88,12 @@ def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
             assert client.get(f"/v1/reports/{name}", params={"format": "csv"}).status_code == 200
         listed = _list_all(client, f"{_REPORT}/visitor-offers", metric="rejected", limit="7")
         assert {one["customer_id"] for one in listed} == {f"visitor-{n}" for n in range(_VISITORS)}
-        # and what does not work yet
-        for path in ("/v1/visitors", f"{_REPORT}?proof=true"):
-            refused = client.get(path)
-            assert (refused.status_code, refused.json()["type"]) == (501, "/problems/several-servers"), path
+        listed = _list_all(client, "/v1/visitors", limit="7")
+        assert [one["event"] for one in listed] == ["rejected"] * _VISITORS
+        assert len({one["customer_id"] for one in listed}) == _VISITORS
+        assert client.get("/v1/refusals").json()["items"] == []
+        proof = client.get(_REPORT, params={"proof": "true"}).json()["proof"]
+        assert (proof["position"], proof["events"]) == (answer["position"], 2 * _VISITORS)
         # and monitors
         assert client.get("/readyz").json()["waits_for"] is None
         assert 'offerlog_projection_lag_events{projection="performance@1"} 0.0' in client.get("/metrics").text

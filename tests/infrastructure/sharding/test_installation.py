@@ -287,14 +287,14 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
     "ask",
     [
         pytest.param(lambda one: one.position(), id="a position"),
-        pytest.param(lambda one: one.proof(), id="a proof"),
         pytest.param(lambda one: one.operations.figures(), id="figures"),
-        pytest.param(lambda one: one.analysis.recent_visitors(), id="recent visitors"),
         pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
         pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),
         pytest.param(lambda one: one.archiver.figures(), id="an archive"),
         pytest.param(lambda one: one.issued_reports.issue(ReportQuery("default")), id="an issued report"),
-        pytest.param(lambda one: one.stored_kinds(), id="the kinds of events"),
+        pytest.param(
+            lambda one: one.exports.report_as_of(ReportQuery("default"), 0), id="a report of earlier"
+        ),
     ],
 )
 def test_what_does_not_work_over_several_servers_is_one_clear_error(

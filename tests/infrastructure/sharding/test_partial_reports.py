@@ -66,7 +66,7 @@ def test_what_is_missing_is_named_and_only_whoever_asks_gets_a_part(
             assert row["metrics"]["nWebActionsOffered"] == here
             # and a file, which has no place for what is missing, stays an error, and a proof stands for all
             assert client.get(_REPORT, params={"partial": "true", "format": "csv"}).status_code == 503
-            assert client.get(_REPORT, params={"partial": "true", "proof": "true"}).status_code == 501
+            assert client.get(_REPORT, params={"partial": "true", "proof": "true"}).status_code == 503
         finally:
             stores.proxy.come_back()
         until(lambda: _is_whole(service), 60)

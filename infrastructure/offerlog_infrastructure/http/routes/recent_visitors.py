@@ -4,7 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from offerlog_application.ports.positions import parse_position
 from offerlog_application.ports.recent_visitors import VisitorsPlace
+from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.http.requests.access import Reporter
 from offerlog_infrastructure.http.requests.parameters import Int64, ShortLimit, cursor_of_page
 from offerlog_infrastructure.http.requests.report_ranges import AskedMediaType
@@ -14,6 +16,7 @@ from offerlog_infrastructure.http.responses.pages import decode_cursor, encode_c
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.dispatch import run_report
 from offerlog_infrastructure.presentation.analysis_documents import describe_recent_visitor
+from offerlog_infrastructure.presentation.documents import show_position
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(check_url)])
 
@@ -34,7 +37,7 @@ async def recent_visitors(
 
     With `media_type`, those who were made an offer of this type; the newest event may be of another.
     """
-    behind = VisitorsPlace(*decode_cursor(cursor, tuple[Int64, Int64])) if cursor else None
+    behind = _decode_place(cursor) if cursor else None
     analysis = state_of(request).service.analysis
 
     def read() -> bytes:
@@ -46,10 +49,22 @@ async def recent_visitors(
         )
         return encode_escaped(
             {
-                "position": page.position,
+                "position": show_position(page.position),
                 "items": [describe_recent_visitor(one, names) for one in page.visitors],
-                "next_cursor": None if page.behind is None else encode_cursor(list(page.behind)),
+                "next_cursor": None if page.behind is None else _encode_place(page.behind),
             }
         )
 
     return encoded_response(await run_report(request, read))
+
+
+def _encode_place(place: VisitorsPlace) -> str:
+    return encode_cursor([show_position(one) for one in place])
+
+
+def _decode_place(cursor: str) -> VisitorsPlace:
+    parts = decode_cursor(cursor, tuple[Int64 | str, Int64 | str])
+    up_to, top = (one if isinstance(one, int) else parse_position(one) for one in parts)
+    if up_to is None or top is None:
+        raise malformed("cursor", "it is not one of this list's")
+    return VisitorsPlace(up_to, top)

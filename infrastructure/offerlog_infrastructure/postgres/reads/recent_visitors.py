@@ -13,6 +13,7 @@ from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
+from offerlog_application.ports.positions import only_position
 from offerlog_application.ports.recent_visitors import (
     RecentVisitor,
     RecentVisitorPage,
@@ -41,11 +42,11 @@ _SELECT_NEWEST: LiteralString = """
     SELECT notification_id, originator_id, originator_version FROM offerlog_events
     WHERE notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id DESC LIMIT %s
 """
-_SELECT_VISITORS: LiteralString = """
+SELECT_VISITORS: LiteralString = """
     SELECT token, kek, wrapped_key, names FROM visitors
     WHERE organization = %s AND token = ANY(%s::bigint[])
 """
-_SELECT_OF_MEDIA_TYPE: LiteralString = """
+SELECT_OF_MEDIA_TYPE: LiteralString = """
     SELECT wanted.token FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS wanted (token, low, high)
     WHERE EXISTS (
         SELECT FROM current_actions
@@ -88,7 +89,7 @@ class PostgresRecentVisitors:
         self, organization: str, behind: VisitorsPlace | None, limit: int, media_type: str | None = None
     ) -> RecentVisitorPage:
         """Return a page of the visitors of an organization, each with the newest event, newest first."""
-        up_to, top = behind or (_LAST, 0)
+        up_to, top = (_LAST, 0) if behind is None else map(only_position, behind)
         found: list[RecentVisitor] = []
         with (
             read_transaction(self._datastore) as transaction,
@@ -150,13 +151,13 @@ class PostgresRecentVisitors:
         for _, stream, version in rows:
             newest.setdefault(token_of(stream), (stream, version))
         visitors = {
-            row[0]: row for row in cursor.execute(_SELECT_VISITORS, (organization, list(newest))).fetchall()
+            row[0]: row for row in cursor.execute(SELECT_VISITORS, (organization, list(newest))).fetchall()
         }
         if media_type is not None and visitors:
-            of_type = cursor.execute(_SELECT_OF_MEDIA_TYPE, (*_bounds(visitors), media_type)).fetchall()
+            of_type = cursor.execute(SELECT_OF_MEDIA_TYPE, (*bounds_of(visitors), media_type)).fetchall()
             visitors = {token: visitors[token] for (token,) in of_type}
         if after < top and visitors:
-            asked = _bounds(visitors)
+            asked = bounds_of(visitors)
             for (token,) in cursor.execute(_SELECT_NEWER, (*asked, self._topics, after, top)).fetchall():
                 del visitors[token]
             for row in select_visitors(cursor.connection, self._files, list(visitors), after):
@@ -182,7 +183,7 @@ class PostgresRecentVisitors:
         return show_activity(identity, position, event)
 
 
-def _bounds(tokens: Collection[int]) -> tuple[list[int], list[UUID], list[UUID]]:
+def bounds_of(tokens: Collection[int]) -> tuple[list[int], list[UUID], list[UUID]]:
     """Return these tokens with the first and the last possible stream of each."""
     bounds = [stream_bounds(token) for token in tokens]
     return list(tokens), [low for low, _ in bounds], [high for _, high in bounds]

@@ -376,6 +376,6 @@ class RecentVisitors(TypedDict):
         next_cursor: Where the next page begins; null on the last page.
     """
 
-    position: Count
+    position: Position
     items: list[RecentVisitor]
     next_cursor: str | None

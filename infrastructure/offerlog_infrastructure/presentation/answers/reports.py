@@ -4,7 +4,14 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from offerlog_infrastructure.presentation.json_types import Count, MediaTypeName, Rate, Uuid, WallTime
+from offerlog_infrastructure.presentation.json_types import (
+    Count,
+    MediaTypeName,
+    Position,
+    Rate,
+    Uuid,
+    WallTime,
+)
 
 
 class Metrics(TypedDict):
@@ -77,14 +84,14 @@ class Proof(TypedDict):
 
     Attributes:
         projection: Name of the projection.
-        position: Log position of the last event applied.
+        position: Log position of the last event applied; of several servers, a text.
         events: Number of events applied.
         digest: Sum of the squares of their positions, in decimal.
         short_by: Events that wait as dead letters and are missing.
     """
 
     projection: str
-    position: Count
+    position: Position
     events: Count
     digest: Annotated[str, Meta(pattern=r"^\d+$")]
     short_by: Count
