@@ -10,7 +10,9 @@ LIMIT_SECONDS: Final = 280
 """The time limit of a test that runs one."""
 
 
-def run_short(module: str, folder: Path, seconds: int, seed: int, faults: str) -> tuple[dict[str, Any], str]:
+def run_short(
+    module: str, folder: Path, seconds: int, seed: int, faults: str, *more: str
+) -> tuple[dict[str, Any], str]:
     """Run a soak with one client of each kind; it must end with exit code 0.
 
     Args:
@@ -18,13 +20,14 @@ def run_short(module: str, folder: Path, seconds: int, seed: int, faults: str) -
         folder: Where its result goes.
         seconds: Its length.
         seed: Its seed.
-        faults: The names of the faults, with commas. Each of them comes at least once.
+        faults: The names of the faults, with commas.
+        more: Further words of the command line.
 
     Returns:
         The result, and what was printed.
     """
     result = folder / "result.json"
-    words = ["--seconds", str(seconds), "--seed", str(seed), "--only", faults, "--clients", "1", "--each"]
+    words = ["--seconds", str(seconds), "--seed", str(seed), "--only", faults, "--clients", "1", *more]
     run = subprocess.run(
         [sys.executable, "-m", module, *words, "--result", str(result)],
         cwd=Path(__file__).parents[1],

@@ -20,7 +20,7 @@ def test_a_short_soak_of_three_servers_is_clean(tmp_path: Path) -> None:
     Slices move meanwhile, and the services end the move of a killed mover.
     """
     # when
-    document, printed = run_short("soak.shards", tmp_path, 4, SEED, FAULTS)
+    document, printed = run_short("soak.shards", tmp_path, 4, SEED, FAULTS, "--each")
     # then
     assert document["violations"] == []
     assert {name for name, one in document["faults"].items() if one["injected"]} == {*FAULTS.split(",")}
