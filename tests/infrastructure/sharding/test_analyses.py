@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import islice, product
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import pytest
@@ -147,7 +147,8 @@ def _compare(sharded: Offerlog, single: Offerlog) -> None:
                     replace(one.action_maps_report(asked, by_version=by_version), position=0) for one in both
                 ]
                 assert reports[0] == reports[1]
-    for query, (number, cohort) in product(_QUERIES[:2], _NUMBERS):
+    query = _QUERIES[1]  # with a range, so a list by event has three parts
+    for number, cohort in _NUMBERS:
         asked = replace(query, cohort=cohort)
         assert _list(sharded, asked, number) == _list(single, asked, number)
 
