@@ -267,6 +267,10 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         """Return the numbers of the servers that share the visitors; 0 for the only one."""
         return (HOME,)
 
+    def services_of_servers(self) -> "Mapping[int, Offerlog | StoreUnavailableError]":
+        """Return the service over each server by its number; of one that cannot be reached, the error."""
+        return {HOME: self}
+
     def progress_of_servers(self) -> Sequence[ShardProgress]:
         """Return the same by server. One of several that does not answer is named, and not waited for."""
         return [ShardProgress(HOME, self.projections())]

@@ -1,11 +1,16 @@
 """`offerlog shards`, and the other commands over several servers."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from offerlog.testing import SettableClock
 from support.command_line import CommandLine, ndjson
 from support.installations import make_stores, shard_of, without_password
-from support.journeys import journeys, signal
+from support.journeys import DAY, journeys, signal
 from support.recount import rows
 
 
@@ -120,3 +125,42 @@ def test_a_command_does_not_need_a_server_that_hangs(
         # then
         assert command("keys", "list").raw == b""
         command("record", "-", given=ndjson(signal("rejected", visitor=visitor)))
+
+
+def test_each_server_archives_its_own_visitors(
+    offerlog: CommandLine, make_dsn: Callable[[], str], tmp_path: Path
+) -> None:
+    """One command for all. A server that is down is named, and the others go on."""
+    pytest.importorskip("pyarrow", reason="the extra archive is not installed")
+    folder = tmp_path / "archive"
+    older = "archive", "--older-than", "90d", "--format", "json"
+    with make_stores(make_dsn, "8-f") as stores:
+        # given old events and newer ones on each of two servers
+        with stores.open(clock=SettableClock(DAY.replace(hour=12))) as service:
+            service.record(journeys(56))
+        command = offerlog.with_settings(
+            OFFERLOG_DATABASE_URL=stores.dsns[0], OFFERLOG_ORGANIZATION="default"
+        )
+        new = [signal("offered", visitor=f"new {n}", createdDate=None) for n in range(30)]
+        command("record", "-", given=b"\n".join(json.dumps(one).encode() for one in new))
+        report = command("report", "--format", "json").text
+        # when one of them is down
+        stores.proxy.go_away()
+        partial = command(*older, "--folder", str(folder), code=1)
+        # then
+        assert "offerlog: shard 1: nothing more was moved: shard 1 (slices: 8-f)" in partial.errors
+        assert [one["shard"] for one in partial.lines] == [0]
+        assert [*folder.rglob("*.parquet")]
+        assert not (folder / "shard-1").exists()
+        # when it is back
+        stores.proxy.come_back()
+        done = command(*older, "--folder", str(folder)).lines
+        # then
+        assert [(one["shard"], one["archive"]) for one in done] == [
+            (0, str(folder)),
+            (1, str(folder / "shard-1")),
+        ]
+        assert all(one["archived_events"] > 20 for one in done)
+        assert (done[0]["events"], done[1]["events"]) == (0, done[1]["archived_events"])
+        assert command("report", "--format", "json").text == report
+        assert [one["shard"] for one in command(*older).lines] == [0, 1]

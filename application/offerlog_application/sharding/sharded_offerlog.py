@@ -219,6 +219,16 @@ class ShardedOfferlog(Offerlog):
         """Return the numbers of the home and of all other shards, by the map that was read last."""
         return {*self._router.map.numbers}
 
+    def services_of_servers(self) -> Mapping[int, Offerlog | StoreUnavailableError]:
+        """Return the service over each shard by its number; of one that cannot be reached, the error."""
+        found: dict[int, Offerlog | StoreUnavailableError] = {}
+        for number in self._router.read_map().numbers:
+            try:
+                found[number] = self._router.get(number).service
+            except ShardUnavailableError as error:
+                found[number] = error
+        return found
+
     def progress_of_servers(self) -> Sequence[ShardProgress]:
         """Return the progress of the projections of each shard, within about a second.
 

@@ -117,3 +117,13 @@ def open_place(place: str) -> ArchivePlace:
 def is_url(place: str) -> bool:
     """Return True for a URL, False for a path."""
     return "://" in place
+
+
+def place_of_server(place: str | None, number: int) -> str | None:
+    """Return the part of a place that one of several servers has: the home's is the place itself.
+
+    Args:
+        place: The place; None for the one that the server has.
+        number: The number of the server.
+    """
+    return place if place is None or number == 0 else f"{place.rstrip('/')}/shard-{number}"

@@ -1,17 +1,19 @@
 """The command archive: cold visitor-offers go from the table into files."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.wording import format_count
-from offerlog_infrastructure.archive.places import is_url
+from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.archive.places import is_url, place_of_server
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
-from offerlog_infrastructure.cli.exit_codes import ExitCode
+from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm
@@ -20,6 +22,7 @@ from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.durations import read_period
 
 if TYPE_CHECKING:
+    from offerlog_application.offerlog import Offerlog
     from offerlog_application.ports.archive import ArchivedPart, ArchiveFigures
 
 _LEAST = timedelta(days=1)
@@ -70,8 +73,43 @@ def archive(
     histories, reports, proofs, late signals, erasures. All processes of the
     store need the folder from then on, and the extra archive. Whatever
     interrupts the command, the next run goes on. Exit code 5 if a part of
-    the table could not be rewritten: run the same command again.
+    the table could not be rewritten: run the same command again. Of several
+    servers, each has its own part of the folder; if one is down, the others
+    go on, and the exit code is that of its error.
     """
+    period = _read_period(older_than)
+    place = folder if folder is None or is_url(folder) else str(Path(folder).expanduser().absolute())
+    with store.open(Access.MAINTAIN) as service:
+        services = service.services_of_servers()
+        is_only = len(services) == 1
+        errors: list[OfferlogError] = []
+        left: dict[int, Sequence[int]] = {}
+        for number, one in services.items():
+            try:
+                if isinstance(one, StoreUnavailableError):
+                    raise one
+                done = _archive_one(one, period, place_of_server(place, number), shrink=shrink)
+            except OfferlogError as error:
+                if is_only:
+                    raise
+                errors.append(error)  # the other servers go on
+                typer.echo(f"offerlog: shard {number}: nothing more was moved: {error}", err=True)
+                continue
+            left[number] = done.left
+            with telling("the events are moved"):
+                if form is Form.JSON:
+                    print_json(({} if is_only else {"shard": number}) | _describe(done))
+                else:
+                    _print(done, None if is_only else number)
+    for number, slices in left.items():
+        _warn_of(slices, "" if is_only else f" on shard {number}")
+    if errors:
+        raise typer.Exit(code_of(errors[0]))
+    if any(left.values()):
+        raise typer.Exit(ExitCode.NEEDS_ATTENTION)
+
+
+def _read_period(older_than: str) -> timedelta:
     try:
         period = read_period(older_than)
     except ValueError as error:
@@ -79,35 +117,51 @@ def archive(
     assert isinstance(period, timedelta)  # noqa: S101 - of a text, it is one
     if period < _LEAST:
         raise usage(f"--older-than: give at least a day, such as 90d, not {older_than}")
-    place = folder if folder is None or is_url(folder) else str(Path(folder).expanduser().absolute())
-    with store.open(Access.MAINTAIN) as service, event_bar("archiving", "visitor-offers") as on_progress:
-        if service.archiver is None:
-            raise NotOverShardsError("to archive events")
+    return period
+
+
+def _warn_of(left: Sequence[int], where: str) -> None:
+    if left:
+        typer.echo(
+            f"offerlog: other sessions held the slices {', '.join(map(str, left))} of the table{where}, which"
+            " did not shrink: run the same command again",
+            err=True,
+        )
+
+
+class _Done(NamedTuple):
+    """One run on one server.
+
+    Attributes:
+        part: What was moved.
+        before: The archive before.
+        after: The archive afterwards.
+        left: The slices of the table that did not shrink.
+    """
+
+    part: "ArchivedPart"
+    before: "ArchiveFigures"
+    after: "ArchiveFigures"
+    left: Sequence[int]
+
+
+def _archive_one(service: "Offerlog", period: timedelta, place: str | None, *, shrink: bool) -> _Done:
+    """Move the cold visitor-offers of one server."""
+    archiver = service.archiver
+    assert archiver is not None  # noqa: S101 - no command opens a log in memory
+    with event_bar("archiving", "visitor-offers") as on_progress:
         service.catch_up()
         if service.evidence is not None:
             service.evidence.catch_up()
-        before = service.archiver.figures()
-        part = service.archiver.move(period, place, on_progress)
-        left = service.archiver.shrink(on_progress) if shrink else ()
-        after = service.archiver.figures()
-    with telling("the events are moved"):
-        if form is Form.JSON:
-            print_json(_describe(part, before, after, list(left)))
-        else:
-            _print(part, before, after)
-    if left:
-        slices = ", ".join(map(str, left))
-        typer.echo(
-            f"offerlog: other sessions held the slices {slices} of the table, which did not shrink: run the"
-            " same command again",
-            err=True,
-        )
-        raise typer.Exit(ExitCode.NEEDS_ATTENTION)
+        before = archiver.figures()
+        part = archiver.move(period, place, on_progress)
+        left = archiver.shrink(on_progress) if shrink else ()
+        return _Done(part, before, archiver.figures(), left)
 
 
-def _print(part: "ArchivedPart", before: "ArchiveFigures", after: "ArchiveFigures") -> None:
-    out = console()
-    rows = table(out, ["", "moved now", "in the archive"], numbers=2)
+def _print(done: _Done, number: int | None) -> None:
+    out, (part, before, after, _) = console(), done
+    rows = table(out, ["" if number is None else f"shard {number}", "moved now", "in the archive"], numbers=2)
     rows.add_row("events", f"{part.events:,}", f"{after.events:,}")
     rows.add_row("files", f"{part.files:,}", f"{after.files:,}")
     rows.add_row("bytes", f"{part.bytes:,}", f"{after.bytes:,}")
@@ -118,9 +172,8 @@ def _print(part: "ArchivedPart", before: "ArchiveFigures", after: "ArchiveFigure
     )
 
 
-def _describe(
-    part: "ArchivedPart", before: "ArchiveFigures", after: "ArchiveFigures", left: list[int]
-) -> dict[str, Any]:
+def _describe(done: _Done) -> dict[str, Any]:
+    part, before, after, left = done
     return {
         "archive": after.place,
         "position": part.position,
@@ -133,5 +186,5 @@ def _describe(
         "archived_bytes": after.bytes,
         "table_bytes_before": before.table_bytes,
         "table_bytes": after.table_bytes,
-        "slices_left": left,
+        "slices_left": list(left),
     }

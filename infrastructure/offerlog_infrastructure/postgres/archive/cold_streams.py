@@ -6,7 +6,9 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_domain.lifecycle import LIFECYCLES
+from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 
 EVENTS_A_FILE: Final = 50_000
 """The most events of a file; one stream may have more."""
@@ -14,12 +16,12 @@ EVENTS_A_FILE: Final = 50_000
 _STREAMS: Final = 10_000
 """The most streams of a file."""
 
-_SELECT_COLD_POSITION: LiteralString = """
+_SELECT_COLD_POSITION: LiteralString = f"""
     SELECT least(
         %s,
         (SELECT min(notification_id) FROM offerlog_tracking WHERE application_name <> '__migration__'),
         (SELECT min(position) FROM tree_progress),
-        (SELECT max(notification_id) FROM offerlog_events) - 1
+        ({SELECT_LAST_POSITION}) - 1
     )
 """
 """The last event of the log stays in the table, so that the end of the log is found there."""
@@ -35,7 +37,7 @@ _SELECT_COLD: LiteralString = """
         ON over.media_type = a.media_type AND over.state = a.state
     CROSS JOIN LATERAL (
         SELECT max(e.originator_version) AS last_version, count(*) AS events,
-            max(e.notification_id) AS last_position
+            min(e.notification_id) AS first_position, max(e.notification_id) AS last_position
         FROM offerlog_events e WHERE e.originator_id = c.originator_id
     ) AS part
     CROSS JOIN LATERAL (
@@ -44,6 +46,7 @@ _SELECT_COLD: LiteralString = """
     ) AS before
     WHERE c.originator_id > %(after)s AND c.originator_id <= %(last)s AND c.withdrawn_at IS NULL
       AND EXISTS (SELECT FROM slices WHERE slice = %(slice)s AND is_owned)
+      AND part.first_position > %(begin)s -- of a stream with foreign events, positions say nothing of its age
       AND part.last_position <= %(position)s
       AND part.events = part.last_version - before.last_version -- a stream with a gap stays as it is
       AND NOT EXISTS (SELECT FROM parked_signals p WHERE p.originator_id = c.originator_id)
@@ -100,6 +103,7 @@ def choose_streams(connection: Connection[Any], number: int, after: UUID, positi
         "states": [state for _, state in over],
         "after": after,
         "last": UUID(int=((number + 1) << 124) - 1),
+        "begin": begin_of_shard(position),
         "position": position,
         "slice": number,
         "limit": _STREAMS,

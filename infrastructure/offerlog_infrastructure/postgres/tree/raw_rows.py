@@ -39,8 +39,8 @@ def read_raw_rows(connection: Connection[Any], files: ArchivedFiles, after: int,
         psycopg.Error: The server refuses, or the connection is lost.
         ArchiveUnavailableError: A file with archived events cannot be read.
     """
-    raw = connection.pgconn
-    asked = [b"%d" % max(after, begin_of_shard(until)), b"%d" % until]
+    raw, after = connection.pgconn, max(after, begin_of_shard(until))
+    asked = [b"%d" % after, b"%d" % until]
     result = raw.exec_params(_SELECT_RAW, asked, [_BIGINT, _BIGINT], result_format=Format.BINARY)
     if result.status != ExecStatus.TUPLES_OK:
         raise error_from_result(result)

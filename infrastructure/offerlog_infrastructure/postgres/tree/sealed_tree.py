@@ -155,7 +155,8 @@ class PostgresSealedTree:
     @again_if_replaced
     def rows(self, after: int, until: int) -> Sequence[StoredRow]:
         """Return the stored events behind a position and up to another, in order."""
-        rows = self._rows(_SELECT_ROWS, max(after, begin_of_shard(until)), until)
+        after = max(after, begin_of_shard(until))
+        rows = self._rows(_SELECT_ROWS, after, until)
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             archived = add_archived(connection, self._application.archived_files, (), after, until)
         known = {row[0] for row in rows}

@@ -1,0 +1,139 @@
+"""Each shard has an archive of its own visitors, and everything is answered as where there is none."""
+
+import contextlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from offerlog import Offerlog, OfferlogError, VisitorKey
+from offerlog.testing import SettableClock
+from offerlog_application.ports.shards import ShardError
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_domain.stream_ids import slice_of
+from offerlog_infrastructure.archive.places import place_of_server
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.installation import Installation
+from offerlog_infrastructure.replaying.on_dask import replay_on_dask
+from support.installations import Stores, compare_answers, move_slice, shard_of
+from support.journeys import DAY, an_id, journeys, signal
+from support.keyrings import run_keyring
+from support.moved_slices import settle
+from support.recount import rows
+from support.replays import replay_in_this_process
+
+pytest.importorskip("pyarrow")
+
+_VISITORS: Final = 56
+_LATER: Final = DAY + timedelta(days=200)
+
+
+def _late() -> list[Any]:
+    """Repeats, states that are not allowed any more, and new offers, of visitors with archived events."""
+    at = _LATER.isoformat()
+    return [
+        signal(state, visitor=n, action=action, actionMapId=an_id("map", n % 3), createdDate=at)
+        for n in range(0, _VISITORS, 5)
+        for action, state in ((1, "offered"), (1, "accepted"), (9, "offered"), (9, "rejected"))
+    ]
+
+
+def _slice_of_shard(service: ShardedOfferlog, shard: int) -> int:
+    """Return a slice of a shard that has a visitor."""
+    visitor = next(n for n in range(_VISITORS) if shard_of(service, n) == shard)
+    return slice_of(service._service.digest("default", VisitorKey("cookie", f"visitor-{visitor}")))
+
+
+def _archive(service: ShardedOfferlog, folder: Path) -> list[int]:
+    """Archive what is older than 90 days on each shard; returns the numbers of events."""
+    settle(service)
+    moved = []
+    for number, one in service.services_of_servers().items():
+        assert isinstance(one, Offerlog)
+        assert one.archiver is not None
+        place = place_of_server(str(folder), number)
+        moved.append(one.archiver.move(timedelta(days=90), place, lambda _: None).events)
+        one.archiver.shrink(lambda _: None)
+    return moved
+
+
+def _feed(service: Offerlog) -> list[tuple[object, ...]]:
+    """All events of the feed, whatever the order of shards."""
+    found, after = [], 0
+    while True:
+        page = service.feed.page(after, limit=50, identified=True)
+        found += [(one.name, one.version, one.identity) for one in page.events]
+        if page.is_end:
+            return sorted(found, key=repr)
+        after = page.position  # type: ignore[assignment] # a vector, which the next call takes
+
+
+def _compare(sharded: ShardedOfferlog, single: Offerlog) -> None:
+    compare_answers(sharded, single, _VISITORS)
+    of_both = [one.analysis.recent_visitors(limit=100).visitors for one in (sharded, single)]
+    assert {repr(one.visitor) for one in of_both[0]} == {repr(one.visitor) for one in of_both[1]}
+    assert sharded.stored_kinds() == single.stored_kinds()
+    for n in range(_VISITORS):
+        of_visitor: dict[str, Any] = {"customer_id": f"visitor-{n}"}
+        of_offer = {**of_visitor, "action_map_id": an_id("map", n % 3)}
+        assert sharded.history(**of_offer) == single.history(**of_offer)
+        assert sharded.check_eligibility(**of_offer) == single.check_eligibility(**of_offer)
+
+
+def test_archives_change_no_answer(
+    stores: Stores, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With foreign events beside them, late signals behind them, and an erasure in them."""
+    replay_in_this_process(monkeypatch)
+    clock = SettableClock(DAY + timedelta(days=1))
+    with (
+        stores.open(clock=clock) as sharded,
+        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
+    ):
+        services = sharded, single
+        for one in services:
+            one.wait(one.record([*journeys(_VISITORS), b"no signal"]).position)
+        settle(sharded)
+        moving = _slice_of_shard(sharded, 2)
+        move_slice(stores, moving, 0)
+        clock.set(_LATER)
+        newest = [signal("offered", visitor=f"new {n}", createdDate=_LATER.isoformat()) for n in range(9)]
+        for one in services:
+            one.wait(one.record(newest).position)
+        # when
+        moved = _archive(sharded, tmp_path / "archive")
+        # then each has an archive, and foreign events stay where they are
+        assert all(moved)
+        for number, address in enumerate(stores.dsns):
+            foreign = "SELECT bool_or(first_position >> 40 <> %s) FROM archived_files"
+            assert rows(address, foreign, number) == [(False,)]
+        held = "SELECT count(*) FROM offerlog_events WHERE notification_id >> 40 = 2"
+        assert rows(stores.dsns[0], held)[0][0] > 0
+        _compare(sharded, single)
+        # and with late signals
+        answers = [one.record(_late()) for one in services]
+        assert answers[0].outcomes == answers[1].outcomes
+        for one, answer in zip(services, answers, strict=True):
+            one.wait(answer.position)
+            for n in (0, 1, 5, 7):
+                with contextlib.suppress(OfferlogError):
+                    one.erase(customer_id=f"visitor-{n}")
+        _compare(sharded, single)
+        assert _feed(sharded) == _feed(single)
+        # and whoever reads all of it again comes to the same
+        sharded.rebuild("performance")
+        assert [one.projection for one in sharded.verify() if one.differences] == []
+        assert sharded.slices is not None
+        assert replay_on_dask(sharded.slices, tmp_path / "replay", None, lambda _: None).is_equal
+        settle(sharded)
+        with Installation(None, stores.dsns[0], run_keyring()) as installation:
+            assert installation.verify() == []
+            reports = installation.audit(tmp_path / "audit.key", None)
+        assert {number: one.findings for number, one in reports.items()} == {0: [], 1: [], 2: []}
+        # and no slice is moved away from files
+        with pytest.raises(ShardError, match="has an archive, whose files do not move"):
+            move_slice(stores, moving, 1)
+        # and the next run goes on
+        _archive(sharded, tmp_path / "archive")
+        _compare(sharded, single)
