@@ -1,6 +1,7 @@
 """Each shard has an archive of its own visitors, and everything is answered as where there is none."""
 
 import contextlib
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -69,11 +70,18 @@ def _feed(service: Offerlog) -> list[tuple[object, ...]]:
         after = page.position  # type: ignore[assignment] # a vector, which the next call takes
 
 
+def _count_kinds(service: Offerlog) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for one in service.stored_kinds():
+        counts[one.topic.partition("@")[0]] += one.events
+    return counts
+
+
 def _compare(sharded: ShardedOfferlog, single: Offerlog) -> None:
     compare_answers(sharded, single, _VISITORS)
     of_both = [one.analysis.recent_visitors(limit=100).visitors for one in (sharded, single)]
-    assert {repr(one.visitor) for one in of_both[0]} == {repr(one.visitor) for one in of_both[1]}
-    assert sharded.stored_kinds() == single.stored_kinds()
+    assert {one.customer_id for one in of_both[0]} == {one.customer_id for one in of_both[1]}
+    assert _count_kinds(sharded) == _count_kinds(single)
     for n in range(_VISITORS):
         of_visitor: dict[str, Any] = {"customer_id": f"visitor-{n}"}
         of_offer = {**of_visitor, "action_map_id": an_id("map", n % 3)}
