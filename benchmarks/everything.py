@@ -25,6 +25,7 @@ BENCHES = (
     "workers",
     "record_processes",
     "shards",
+    "move",
     "capacity",
     "export",
     "erase",
@@ -32,7 +33,7 @@ BENCHES = (
 
 FULL = {"growth": ["--full"], "audit": ["--full"], "report": ["10000000"]}
 """The arguments of a full run, for benches whose answer depends on the size of the log."""
-SHORT = {"export": ["--small"], "erase": ["--small"]}
+SHORT = {"export": ["--small"], "erase": ["--small"], "move": ["1000", "10000"]}
 """The arguments that keep benches short in any other run."""
 FULL_SECONDS = 4 * 3600.0
 """Time limit of each bench of a full run."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from offerlog_infrastructure.installation import Installation
-from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.shards import move_ends, move_steps, slice_leave
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
+from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.keyrings import run_keyring
 from support.processes import LimitedProcess
@@ -22,7 +22,7 @@ STEPS: Final[dict[str, tuple[Any, str]]] = {
     "stage": (move_steps, "stage"),
     "copy": (SliceCopy, "copy_all"),
     "fence": (move_steps, "fence"),
-    "wait": (PostgresFence, "finish"),
+    "wait": (SliceMover, "_finish_fence"),
     "rest": (SliceCopy, "copy_rest"),
     "all but the commit": (move_steps, "take"),
     "directory": (MoveEnds, "update_directory"),

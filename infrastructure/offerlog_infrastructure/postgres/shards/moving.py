@@ -25,6 +25,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.rebuilds import RebuildRunningError
 from offerlog_application.ports.shards import MovedSlice, MoveProgress, ShardError
+from offerlog_application.ports.write_fence import FenceTimeoutError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -39,8 +40,13 @@ from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 
-_FENCE_SECONDS: Final = 10.0
+_FENCE_SECONDS: Final = 4.0
 """Seconds to wait for writers of the source that are at work at the fence."""
+
+_HUNG_SECONDS: Final = 30.0
+"""Seconds to wait before the fence for a writer that stands still. Its session is ended after some ten."""
+
+_LOOK_SECONDS: Final = 2.0
 
 _LOCK_SECONDS: Final = 10.0
 """Seconds for which a mover waits for the end of another one, or of what a service ends."""
@@ -51,6 +57,9 @@ _SMALL: Final = 500
 _MOST_ROUNDS: Final = 20
 
 _NOTE_SECONDS: Final = 0.5
+
+_LIMIT_IDLENESS: LiteralString = "SET LOCAL idle_in_transaction_session_timeout TO '5s'"
+"""From here on the projector of the target waits for the mover, which may stand still."""
 
 _LOCK_POSITIONS: LiteralString = "SELECT FROM offerlog_tracking ORDER BY application_name FOR UPDATE"
 _HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archive_place)"
@@ -262,12 +271,15 @@ class SliceMover:
         try:
             with writer.transaction():
                 copy = self._copy(move, reader, writer)
+                self._await_hung(source, writer)
+                writer.execute(_LIMIT_IDLENESS)
+                writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
+                copy.add_most()
                 self._note(move, "fenced", copy.events)
-                copy.add_refusals()
                 self._stage_again(move)
                 began = time.monotonic()
                 self._fence(move, reader)
-                PostgresFence(source).finish(_FENCE_SECONDS)
+                self._finish_fence(source)
                 self._take(move, copy, writer)
         except BaseException as error:
             self._try_to_undo(move)
@@ -288,6 +300,26 @@ class SliceMover:
         """Let the slice have no owner, unless the source does not own it under the label any more."""
         if not move_steps.fence(reader, self._number, move.target, move.label):
             raise _undone()
+
+    def _await_hung(self, source: OfferlogApplication, writer: StoreConnection) -> None:
+        """Wait for the writers that are at work, while the slice still has an owner.
+
+        Raises:
+            FenceTimeoutError: One of them stands still, and nothing ends its session.
+        """
+        until = time.monotonic() + _HUNG_SECONDS
+        while True:
+            try:
+                PostgresFence(source).finish(_LOOK_SECONDS)
+                return
+            except FenceTimeoutError:
+                if time.monotonic() > until:
+                    raise
+            writer.execute("SELECT")  # a session that is silent inside a transaction is ended
+
+    def _finish_fence(self, source: OfferlogApplication) -> None:
+        """Wait for the writers that may have looked before the slice had no owner."""
+        PostgresFence(source).finish(_FENCE_SECONDS)
 
     def _copy(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> SliceCopy:
         """Copy all rows, and what comes meanwhile, until little is left."""
@@ -317,9 +349,7 @@ class SliceMover:
     def _take(self, move: Move, copy: SliceCopy, writer: StoreConnection) -> None:
         """Bring the rest to the target, and take the slice there: all of it with the commit."""
         copy.copy_rest()
-        writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
-        copy.folded.add()
-        copy.add_refusals()
+        copy.add_rest()
         if not move_steps.take(writer.cursor(row_factory=tuple_row), self._number, move.label):
             raise _undone()
 

@@ -34,8 +34,8 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     TOMBSTONES,
     VISITORS,
     SliceRange,
-    SliceTable,
 )
+from offerlog_infrastructure.postgres.shards.table_copy import TableCopy
 
 STAND_STILL_SECONDS: Final = 60.0
 """Seconds to wait for projections that do not move, and for erasures that are not complete."""
@@ -48,10 +48,6 @@ _SELECT_STATE: LiteralString = """
         SELECT count(*) FROM erasing_visitors WHERE digest BETWEEN %s AND %s
     ), pg_snapshot_xmin(pg_current_snapshot())::text
     FROM offerlog_tracking
-"""
-_SELECT_KEYS: LiteralString = "SELECT number, id FROM key_encryption_keys"
-_INSERT_KEYS: LiteralString = """
-    INSERT INTO key_encryption_keys (id) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING
 """
 _ALLOW_PARTITION: LiteralString = "SET LOCAL offerlog.moves_slice = 'on'"
 _CREATE_STAGED: LiteralString = """
@@ -74,8 +70,11 @@ _LAST_POSITION: Final = (1 << 63) - 1
 
 
 _ADD_REFUSALS: LiteralString = """
+    WITH added AS (
+        UPDATE pg_temp.staged_refusals SET is_added = true WHERE NOT is_added RETURNING id, {columns}
+    )
     INSERT INTO {} (id, {columns}) OVERRIDING SYSTEM VALUE
-    SELECT id, {columns} FROM pg_temp.staged_refusals WHERE NOT is_added ORDER BY id
+    SELECT id, {columns} FROM added ORDER BY id
 """
 """They keep their numbers, as those of two shards differ: so a list of refusals goes on behind a move."""
 
@@ -112,6 +111,8 @@ class SliceCopy:
         self._position = 0
         self._oldest = "0"
         self._erased: set[int] = set()
+        self._tables = TableCopy(self._from, self._into, schema, slice_range)
+        self._live = self._tables.live
         self.folded = FoldedSlice(target, schema, slice_range)
         self.events = 0
 
@@ -128,11 +129,13 @@ class SliceCopy:
         self.folded.begin()
         with self._snapshot() as (position, oldest):
             for table in (VISITORS, TOMBSTONES, HOLDS, BLOCKS, NAMED_ACTIONS):
-                self._copy(table)
-            self._copy(REFUSALS, into="staged_refusals", columns=f"id, {REFUSALS.columns}")
-            self.events = self._copy(EVENTS, self._events_up_to(position), self._range.partition)
+                self._tables.copy(table)
+            self._tables.copy(REFUSALS, into="staged_refusals", columns=f"id, {REFUSALS.columns}")
+            self.events = self._tables.copy(EVENTS, self._events_up_to(position), self._range.partition)
             self._erased = self._select_erased()
         self._position, self._oldest = position, oldest
+        if self.events:  # without its figures, the server may read all of it to find what is newer
+            self._into.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(self._range.partition)))
         self.folded.fold_all(on_events)
 
     def catch_up(self, *, compares: bool = False) -> int:
@@ -176,11 +179,23 @@ class SliceCopy:
             self._compare_proofs()
         return count
 
-    def add_refusals(self) -> None:
-        """Insert the refusals that were not inserted yet: right before the fence, and before the commit."""
+    def add_most(self) -> None:
+        """Add the counts and the refusals up to now to those of the target, before the slice is fenced.
+
+        The caller holds the rows of the positions, so no projector writes the counts meanwhile. Whoever
+        fences the target waits for the inserted refusals, up to the commit.
+        """
+        self.folded.add_counts()
+        self._add_refusals()
+
+    def add_rest(self) -> None:
+        """Add what has come since, right before the commit."""
+        self.folded.add_rest()
+        self._add_refusals()
+
+    def _add_refusals(self) -> None:
         columns = sql.SQL(REFUSALS.columns)
         self._into.execute(sql.SQL(_ADD_REFUSALS).format(self._live(REFUSALS), columns=columns))
-        self._into.execute("UPDATE pg_temp.staged_refusals SET is_added = true WHERE NOT is_added")
 
     @contextmanager
     def _snapshot(self) -> Iterator[tuple[int, str]]:
@@ -219,11 +234,11 @@ class SliceCopy:
         condition = sql.SQL("{} AND notification_id <= {}").format(self._newer(), sql.Literal(until))
         newer = self._select_streams(condition)
         tokens = sorted({token_of(stream) for stream in self._select_streams(self._newer())})
-        count = self._copy(EVENTS, condition, self._range.partition) if newer else 0
+        count = self._tables.copy(EVENTS, condition, self._range.partition) if newer else 0
         for table in (VISITORS, NAMED_ACTIONS) if tokens else ():
             known = sql.SQL("{} = ANY({})").format(sql.Identifier(table.key), sql.Literal(tokens))
-            self._replace(table, known)
-        self._replace(HOLDS, sql.SQL("true"))
+            self._tables.replace(table, known)
+        self._tables.replace(HOLDS, sql.SQL("true"))
         self._copy_erasures()
         has_erasures = self._has_erasures()
         self._copy_blocks(checks=has_erasures)
@@ -241,7 +256,7 @@ class SliceCopy:
         if not erased:
             return
         tokens = sql.Literal(sorted(erased))
-        self._copy(TOMBSTONES, sql.SQL("token = ANY({})").format(tokens))
+        self._tables.copy(TOMBSTONES, sql.SQL("token = ANY({})").format(tokens))
         for table in (VISITORS, NAMED_ACTIONS):
             self._into.execute(
                 sql.SQL("DELETE FROM {} WHERE {} = ANY({})").format(
@@ -262,7 +277,7 @@ class SliceCopy:
         return row == (True,)
 
     def _copy_blocks(self, *, checks: bool) -> None:
-        self._copy(BLOCKS, self._changed(), "newer_blocks")
+        self._tables.copy(BLOCKS, self._changed(), "newer_blocks")
         self._into.execute(
             sql.SQL(
                 "INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.newer_blocks ON CONFLICT DO NOTHING"
@@ -275,11 +290,11 @@ class SliceCopy:
         there = self._from.execute(count.format(self._live(BLOCKS), self._range.rows_of(BLOCKS))).fetchone()
         here = self._into.execute(count.format(self._live(BLOCKS), self._range.rows_of(BLOCKS))).fetchone()
         if here != there:  # some were deleted, with their visitor
-            self._replace(BLOCKS, sql.SQL("true"))
+            self._tables.replace(BLOCKS, sql.SQL("true"))
 
     def _copy_refusals(self, *, checks: bool) -> None:
         columns = f"id, {REFUSALS.columns}"
-        self._copy(REFUSALS, self._changed(), "newer_refusals", columns)
+        self._tables.copy(REFUSALS, self._changed(), "newer_refusals", columns)
         self._into.execute(
             sql.SQL(
                 "INSERT INTO pg_temp.staged_refusals ({columns}) SELECT {columns} FROM pg_temp.newer_refusals"
@@ -300,52 +315,7 @@ class SliceCopy:
             self._into.execute(
                 sql.SQL("DELETE FROM {} WHERE {}").format(self._live(REFUSALS), self._range.rows_of(REFUSALS))
             )
-            self._copy(REFUSALS, into="staged_refusals", columns=columns)
-
-    def _replace(self, table: SliceTable, condition: sql.Composable) -> None:
-        self._into.execute(
-            sql.SQL("DELETE FROM {} WHERE {} AND {}").format(
-                self._live(table), self._range.rows_of(table), condition
-            )
-        )
-        self._copy(table, condition)
-
-    def _copy(
-        self,
-        table: SliceTable,
-        condition: sql.Composable | None = None,
-        into: str | None = None,
-        columns: LiteralString | None = None,
-    ) -> int:
-        """Copy rows of the slice from the source to the target; returns their number."""
-        columns = columns or table.columns
-        condition = condition or sql.SQL("true")
-        wanted: sql.Composable = sql.SQL(columns)
-        if table is VISITORS:
-            columns = f"{columns}, kek"
-            wanted = sql.SQL("{}, ({}::jsonb ->> kek::text)::int2").format(
-                wanted, sql.Literal(self._map_keys())
-            )
-        elif table is TOMBSTONES:
-            condition = sql.SQL("{} AND completed_at IS NOT NULL").format(condition)
-        select = sql.SQL("COPY (SELECT {} FROM {} WHERE {} AND {}) TO STDOUT (FORMAT BINARY)").format(
-            wanted, self._live(table), self._range.rows_of(table), condition
-        )
-        store = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-            sql.Identifier(into or table.name), sql.SQL(columns)
-        )
-        with self._from.copy(select) as rows, self._into.copy(store) as copy:
-            for block in rows:
-                copy.write(block)
-        return self._into.rowcount
-
-    def _map_keys(self) -> str:
-        """Return the number of each key on the target by that on the source, as JSON."""
-        of_source: dict[int, str] = dict(self._from.execute(_SELECT_KEYS).fetchall())
-        self._into.execute(_INSERT_KEYS, (sorted(of_source.values()),))
-        numbers = {name: number for number, name in self._into.execute(_SELECT_KEYS).fetchall()}
-        pairs = [f'"{number}": {numbers[name]}' for number, name in of_source.items()]
-        return f"{{{', '.join(pairs)}}}"
+            self._tables.copy(REFUSALS, into="staged_refusals", columns=columns)
 
     def _select_erased(self) -> set[int]:
         found = self._from.execute(sql.SQL(_DONE).format(self._range.rows_of(TOMBSTONES)))
@@ -383,6 +353,3 @@ class SliceCopy:
             raise ShardError(
                 f"{self.events:,} events are copied, and the proofs have {folded}: nothing was moved"
             )
-
-    def _live(self, table: SliceTable) -> sql.Identifier:
-        return sql.Identifier(self._schema, table.name)

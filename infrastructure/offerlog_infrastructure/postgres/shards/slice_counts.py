@@ -3,6 +3,8 @@
 Tables of counts have no slice. So temporary tables of the same names stand before them on the connection of
 the move: the projections write into these without knowing. Afterwards the target adds what they hold to the
 tables that are read, and the source subtracts it.
+
+Most events are loaded as a rebuild loads them, and the few that come later are merged as a projector does it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,9 +53,14 @@ _NULLABLE: Final = {
 _COUNT_BELOW: LiteralString = (
     "SELECT count(*) FROM {table} AS c JOIN {gone} AS g ON {match} WHERE {signs} < 0"
 )
-_ADDED: Final = "added_"
+_LOADED: Final = "loaded_"
 _SAME: LiteralString = "c.{0} IS NOT DISTINCT FROM g.{0}"
 _BOOKS: Final = ("projection_proofs", "dead_letters")
+_EMPTY_STAGES: Final = sql.SQL("TRUNCATE {}").format(
+    sql.SQL(", ").join(
+        sql.Identifier("pg_temp", merge.stage) for projection in PROJECTIONS for merge in projection.merges
+    )
+)
 
 _SELECT_SLICE: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id BETWEEN %s AND %s
@@ -94,7 +101,7 @@ class FoldedSlice:
         self._schema = schema
         self._range = slice_range
         self._mapper = EventMapper()
-        self._prefix = ""
+        self._prefixes: dict[str, list[str]] = {one: [""] for one in (*_KEYS, _NEWEST, *_BOOKS)}
 
     def begin(self, *, aside: bool = False) -> None:
         """Put empty temporary tables before those of the counts.
@@ -104,22 +111,52 @@ class FoldedSlice:
         """
         create_merge_tables(self._connection)
         others = [one.name for one in PROJECTED] if aside else []
-        for table in (*_KEYS, _NEWEST, *_BOOKS, *others):
-            self._cursor.execute(
-                sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING ALL)").format(
-                    sql.Identifier(table), sql.Identifier(self._schema, table)
-                )
-            )
+        for table in (*_BOOKS, *others):
+            self._create(table)
+        for table in (*_KEYS, _NEWEST):
+            self._create(table, "INCLUDING ALL EXCLUDING INDEXES")  # what is loaded is added up afterwards
 
     def fold_all(self, on_events: Callable[[int], None]) -> None:
-        """Fold all events of the slice; calls back with the number of events so far."""
+        """Fold all events of the slice, once; calls back with the number of events so far."""
         events = 0
         with self._connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_SELECT_SLICE, self._range.streams)
             for rows in cut_between_visitors(iter(lambda: cursor.fetchmany(_PAGE), [])):
-                self._apply(decode_whole_streams(self._mapper, rows))
+                page = decode_whole_streams(self._mapper, rows)
+                for projection in PROJECTIONS:
+                    apply_page(self._cursor, projection.name, projection.load, page)
                 events += len(rows)
                 on_events(events)
+        for projection in PROJECTIONS:
+            if projection.finish:
+                self._connection.execute(projection.finish)
+        for table in (*_KEYS, _NEWEST):
+            self._rename(table, _LOADED)
+            self._create(table)
+            self._cursor.execute(
+                sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}").format(
+                    sql.Identifier("pg_temp", table),
+                    sql.Identifier("pg_temp", f"{_LOADED}{table}"),
+                    columns=_columns(table),
+                )
+            )
+            self._cursor.execute(
+                sql.SQL("DROP TABLE {}").format(sql.Identifier("pg_temp", f"{_LOADED}{table}"))
+            )
+
+    def _create(self, table: str, like: LiteralString = "INCLUDING ALL") -> None:
+        self._cursor.execute(
+            sql.SQL("CREATE TEMP TABLE {} (LIKE {} {})").format(
+                sql.Identifier(table), sql.Identifier(self._schema, table), sql.SQL(like)
+            )
+        )
+
+    def _rename(self, table: str, prefix: str) -> None:
+        self._cursor.execute(
+            sql.SQL("ALTER TABLE {} RENAME TO {}").format(
+                sql.Identifier("pg_temp", table), sql.Identifier(f"{prefix}{table}")
+            )
+        )
 
     def fold_newer(self, newer: Mapping[UUID, int]) -> None:
         """Fold further events of some streams.
@@ -155,11 +192,13 @@ class FoldedSlice:
     def _apply(self, page: DecodedPage) -> None:
         for projection in PROJECTIONS:
             apply_page(self._cursor, projection.name, projection.apply, page)
+        # Rows that were deleted in a transaction that is still open are read past again and again.
+        self._cursor.execute(_EMPTY_STAGES)
 
     def proofs(self) -> _Proofs:
         """Return the proof of what is folded: projection, slice, events and digest."""
         return self._cursor.execute(
-            sql.SQL("SELECT view, slice, events, digest FROM {}").format(self._temporary("projection_proofs"))
+            sql.SQL("SELECT view, slice, events, digest FROM {}").format(self._last("projection_proofs"))
         ).fetchall()
 
     def dead_streams(self) -> set[tuple[Any, ...]]:
@@ -167,70 +206,86 @@ class FoldedSlice:
         return {
             *self._cursor.execute(
                 sql.SQL("SELECT view, originator_id, originator_version FROM {}").format(
-                    self._temporary("dead_letters")
+                    self._last("dead_letters")
                 )
             ).fetchall()
         }
 
     def take_out(self) -> "SliceCounts":
-        """Return the counts and the proofs, as another connection can put them in; also behind `add`."""
+        """Return the counts and the proofs, as another connection can put them in; also behind `add_rest`."""
         return SliceCounts(
-            {table: self._read(table) for table in _KEYS}, self.proofs(), frozenset(self.dead_streams())
+            {table: [self._read(table, prefix) for prefix in self._prefixes[table]] for table in _KEYS},
+            self.proofs(),
+            frozenset(self.dead_streams()),
         )
 
-    def _read(self, table: LiteralString) -> bytes:
+    def _read(self, table: LiteralString, prefix: str) -> bytes:
         with self._cursor.copy(
             sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)").format(
-                _columns(table), self._temporary(table)
+                _columns(table), sql.Identifier("pg_temp", f"{prefix}{table}")
             )
         ) as copy:
             return b"".join(bytes(block) for block in copy)
 
-    def add(self) -> None:
-        """Add the counts to those of the store. The temporary tables get other names: they are in the way.
+    def add_counts(self) -> None:
+        """Add the counts up to now to those of the store; those of further events are apart from them.
 
         The caller holds the rows of the positions, so no projector writes the counts meanwhile.
         """
-        for table in (*_KEYS, _NEWEST, *_BOOKS):
-            self._cursor.execute(
-                sql.SQL("ALTER TABLE {} RENAME TO {}").format(
-                    self._temporary(table), sql.Identifier(f"{_ADDED}{table}")
-                )
-            )
-        self._prefix = _ADDED
+        self._add_counts()
         for table in (*_KEYS, _NEWEST):
+            self._prefixes[table].append("")
+            self._create(table)
+        self._cursor.execute(_EMPTY_STAGES)
+
+    def _add_counts(self) -> None:
+        for table in (*_KEYS, _NEWEST):
+            self._put_aside(table)  # it is in the way
             merge = _merge_of(table)
-            self._cursor.execute(
+            staged = self._cursor.execute(
                 sql.SQL("INSERT INTO {} SELECT {} FROM {}").format(
-                    sql.Identifier(merge.stage), _columns(table), self._temporary(table)
+                    sql.Identifier(merge.stage), _columns(table), self._last(table)
                 )
             )
-            self._cursor.execute(merge.statement)
+            if staged.rowcount:
+                self._cursor.execute(merge.statement)
+
+    def add_rest(self) -> None:
+        """Add the counts that came since, and the proofs and the dead letters of all events."""
+        self._add_counts()
+        for table in _BOOKS:
+            self._put_aside(table)
         self._cursor.execute(
             sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}").format(
                 sql.Identifier(self._schema, "dead_letters"),
-                self._temporary("dead_letters"),
+                self._last("dead_letters"),
                 columns=sql.SQL(DEAD_LETTERS.columns),
             )
         )
         self._cursor.execute(_ADD_PROOFS, _turned(self.proofs()))
 
-    def _temporary(self, table: str) -> sql.Identifier:
-        return sql.Identifier("pg_temp", f"{self._prefix}{table}")
+    def _put_aside(self, table: str) -> None:
+        """Give a temporary table another name, so that the table of the store is no longer hidden."""
+        prefixes = self._prefixes[table]
+        prefixes[-1] = f"added_{len(prefixes)}_"
+        self._rename(table, prefixes[-1])
+
+    def _last(self, table: str) -> sql.Identifier:
+        return sql.Identifier("pg_temp", f"{self._prefixes[table][-1]}{table}")
 
 
 class SliceCounts:
     """The counts of a slice, apart from any connection.
 
     Args:
-        tables: The rows of each table of counts, as COPY has them.
+        tables: The rows of each table of counts, as COPY has them, in one or more parts that add up.
         proofs: The proofs: projection, slice, events and digest.
         dead_streams: The dead letters: projection, stream and version.
     """
 
     def __init__(
         self,
-        tables: Mapping[LiteralString, bytes],
+        tables: Mapping[LiteralString, Sequence[bytes]],
         proofs: _Proofs,
         dead_streams: frozenset[tuple[Any, ...]],
     ) -> None:
@@ -246,47 +301,57 @@ class SliceCounts:
         Raises:
             ShardError: The store does not have these counts.
         """
-        for table, rows in self._tables.items():
-            gone = f"gone_{table}"
-            cursor.execute(
-                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                    sql.Identifier(gone), _columns(table), sql.Identifier(schema, table)
-                )
-            )
-            store = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(sql.Identifier(gone))
-            with cursor.copy(store) as copy:
-                copy.write(rows)
-            expected = cursor.rowcount
-            names = names_of(_merge_of(table).columns).split(", ")
-            keys, counts = names[: _KEYS[table]], names[_KEYS[table] :]
-            match = sql.SQL(" AND ").join(
-                sql.SQL(_SAME if (table, key) in _NULLABLE else "c.{0} = g.{0}").format(sql.Identifier(key))
-                for key in keys
-            )
-            where = {"table": sql.Identifier(schema, table), "gone": sql.Identifier(gone), "match": match}
-            cursor.execute(
-                sql.SQL("UPDATE {table} AS c SET {differences} FROM {gone} AS g WHERE {match}").format(
-                    differences=sql.SQL(", ").join(
-                        sql.SQL("{0} = c.{0} - g.{0}").format(sql.Identifier(count)) for count in counts
-                    ),
-                    **where,
-                )
-            )
-            updated = cursor.rowcount
-            signs = sql.SQL("least({})").format(sql.SQL(", ").join(map(_of_c, counts)))
-            below = cursor.execute(sql.SQL(_COUNT_BELOW).format(signs=signs, **where)).fetchone()
-            if updated != expected or below != (0,):
-                raise ShardError(
-                    f"the counts of the slice are not part of those in {table}: run `offerlog projections"
-                    " verify --contents`, and rebuild what differs"
-                )
-            cursor.execute(
-                sql.SQL("DELETE FROM {table} AS c USING {gone} AS g WHERE {match} AND {zero}").format(
-                    zero=sql.SQL(" AND ").join(sql.SQL("{} = 0").format(_of_c(count)) for count in counts),
-                    **where,
-                )
-            )
+        for table, parts in self._tables.items():
+            for rows in parts:
+                _subtract(cursor, schema, table, rows)
         cursor.execute(_SUBTRACT_PROOFS, _turned(self._proofs))
+
+
+def _subtract(cursor: Cursor[Any], schema: str, table: LiteralString, rows: bytes) -> None:
+    """Subtract some counts from those in a table.
+
+    Raises:
+        ShardError: The table does not have these counts.
+    """
+    gone = sql.Identifier(f"gone_{table}")
+    cursor.execute(
+        sql.SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
+            gone, _columns(table), sql.Identifier(schema, table)
+        )
+    )
+    with cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(gone)) as copy:
+        copy.write(rows)
+    expected = cursor.rowcount
+    names = names_of(_merge_of(table).columns).split(", ")
+    keys, counts = names[: _KEYS[table]], names[_KEYS[table] :]
+    match = sql.SQL(" AND ").join(
+        sql.SQL(_SAME if (table, key) in _NULLABLE else "c.{0} = g.{0}").format(sql.Identifier(key))
+        for key in keys
+    )
+    where = {"table": sql.Identifier(schema, table), "gone": gone, "match": match}
+    cursor.execute(
+        sql.SQL("UPDATE {table} AS c SET {differences} FROM {gone} AS g WHERE {match}").format(
+            differences=sql.SQL(", ").join(
+                sql.SQL("{0} = c.{0} - g.{0}").format(sql.Identifier(count)) for count in counts
+            ),
+            **where,
+        )
+    )
+    updated = cursor.rowcount
+    signs = sql.SQL("least({})").format(sql.SQL(", ").join(map(_of_c, counts)))
+    below = cursor.execute(sql.SQL(_COUNT_BELOW).format(signs=signs, **where)).fetchone()
+    if updated != expected or below != (0,):
+        raise ShardError(
+            f"the counts of the slice are not part of those in {table}: run `offerlog projections"
+            " verify --contents`, and rebuild what differs"
+        )
+    cursor.execute(
+        sql.SQL("DELETE FROM {table} AS c USING {gone} AS g WHERE {match} AND {zero}").format(
+            zero=sql.SQL(" AND ").join(sql.SQL("{} = 0").format(_of_c(count)) for count in counts),
+            **where,
+        )
+    )
+    cursor.execute(sql.SQL("DROP TABLE {}").format(gone))
 
 
 def _of_c(column: str) -> sql.Composed:
