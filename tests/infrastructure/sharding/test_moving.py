@@ -15,7 +15,6 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
-from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.installations import Stores, compare_answers, make_stores, move_slice, visitors_of_slice
 from support.journeys import DAY, an_id, blocked_event, journeys, signal
@@ -195,43 +194,43 @@ def test_erasures_holds_and_refusals_move_along(
         sharded.visitor_data(customer_id=f"visitor-{other}")
 
 
-def test_what_is_refused_and_erased_right_before_the_fence_is_as_elsewhere(
+def test_what_comes_behind_the_counts_is_added_too(
     services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refusals that are known by then are at the target already, those of the erased visitor too."""
+    """Signals, refusals and an erasure, right before the slice has no owner."""
     sharded, _ = services
-    erased, refused = _visitors(sharded, 2)
-    asked = "SELECT count(*) FROM refusals WHERE get_byte(uuid_send(visitor_digest), 0) >> 4 = %s"
-    ((before,),) = rows(stores.dsns[0], asked, _NUMBER)
+    erased, other = _visitors(sharded, 2)
+    before = [signal("offered", visitor=visitor) for visitor in (erased, other)]
+    before += [signal("rejected", visitor=visitor, sessionId="no id") for visitor in (erased, other)]
+    behind = [
+        signal("accepted", visitor=other),
+        signal("started", visitor=other, sessionId="no id"),
+        signal("offered", visitor=other, action=2),
+    ]
+    refused = "SELECT count(*) FROM refusals WHERE get_byte(uuid_send(visitor_digest), 0) >> 4 = %s"
+    ((count,),) = rows(stores.dsns[0], refused, _NUMBER)
     for one in services:
-        lines = [
-            one_signal
-            for n in (erased, refused)
-            for one_signal in (signal("offered", visitor=n), signal("offered", visitor=n, sessionId="no id"))
-        ]
-        one.wait(one.record(lines).position)
-    stage_again = SliceMover._stage_again
+        one.wait(one.record([json.dumps(line) for line in before]).position)
+    add = SliceCopy.add_most
 
-    def come_late(mover: SliceMover, *of_mover: Any) -> None:
+    def add_most(copy: SliceCopy) -> None:
+        add(copy)
         for one in services:
-            one.record([signal("accepted", visitor=refused, sessionId="no id")])
             one.erase(customer_id=f"visitor-{erased}")
-        stage_again(mover, *of_mover)
+            one.record([json.dumps(line) for line in behind])
 
-    monkeypatch.setattr(SliceMover, "_stage_again", come_late)
+    monkeypatch.setattr(SliceCopy, "add_most", add_most)
     # when
     move_slice(stores, _NUMBER, 1)
     # then
+    for one in services:
+        one.catch_up()
     _check(services, stores)
-    found = [
-        sorted(_describe(row) for row in one.visitor_data(customer_id=f"visitor-{refused}"))
-        for one in services
-    ]
-    assert found[0] == found[1]
+    data = [sorted(map(_describe, one.visitor_data(customer_id=f"visitor-{other}"))) for one in services]
+    assert data[0] == data[1]
+    assert [rows(address, refused, _NUMBER) for address in stores.dsns] == [[(0,)], [(count + 2,)]]
     with pytest.raises(NoSuchVisitorError):
         sharded.visitor_data(customer_id=f"visitor-{erased}")
-    assert rows(stores.dsns[1], asked, _NUMBER) == [(before + 2,)]
-    assert rows(stores.dsns[0], asked, _NUMBER) == [(0,)]
 
 
 def test_a_visitor_who_is_being_erased_keeps_the_slice_back(

@@ -311,10 +311,11 @@ class SliceMover:
         while True:
             try:
                 PostgresFence(source).finish(_LOOK_SECONDS)
-                return
             except FenceTimeoutError:
                 if time.monotonic() > until:
                     raise
+            else:
+                return
             writer.execute("SELECT")  # a session that is silent inside a transaction is ended
 
     def _finish_fence(self, source: OfferlogApplication) -> None:
