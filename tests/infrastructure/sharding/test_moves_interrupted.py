@@ -38,7 +38,7 @@ _MANY: Final = 1_000
 _NUMBER: Final = 3
 """The slice that moves."""
 
-_SOME_STEPS: Final = ("copy", "rest", "all but the commit", "commit", "all but the end")
+_SOME_STEPS: Final = ("copy", "rest", "commit")
 
 _UNOWNED: Final = ("fence", "wait", "rest", "all but the commit")
 """Killed behind these, the slice has no owner."""
