@@ -16,8 +16,9 @@ from offerlog_domain.stream_ids import slice_of
 from offerlog_infrastructure.archive.places import place_of_server
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from offerlog_infrastructure.replaying.on_dask import replay_on_dask
-from support.installations import Stores, compare_answers, move_slice, shard_of
+from support.installations import Stores, compare_answers, move_slice, owners_of, shard_of, visitors_of_slice
 from support.journeys import DAY, an_id, journeys, signal
 from support.keyrings import run_keyring
 from support.moved_slices import settle
@@ -145,3 +146,36 @@ def test_archives_change_no_answer(
         # and the next run goes on
         _archive(sharded, tmp_path / "archive")
         _compare(sharded, single)
+
+
+def test_a_slice_stays_if_the_archive_of_its_server_begins_during_the_move(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the comparison: else the former server would have files with events of a slice that it lost."""
+    clock = SettableClock(DAY + timedelta(days=1))
+    with stores.open(clock=clock) as sharded:
+        sharded.wait(sharded.record(journeys(_VISITORS)).position)
+        settle(sharded)
+        clock.set(_LATER)
+        source = sharded.services_of_servers()[0]
+        assert isinstance(source, Offerlog)
+        moving, add_most, archived = _slice_of_shard(sharded, 0), SliceCopy.add_most, []
+
+        def archive_before(copy: SliceCopy) -> None:
+            assert source.archiver is not None
+            place = place_of_server(str(tmp_path / "archive"), 0)
+            archived.append(source.archiver.move(timedelta(days=90), place, lambda _: None).events)
+            add_most(copy)
+
+        monkeypatch.setattr(SliceCopy, "add_most", archive_before)
+        # when
+        with pytest.raises(ShardError, match="has an archive, whose files do not move"):
+            move_slice(stores, moving, 1)
+        # then
+        assert archived[0] > 0
+        assert owners_of(stores, moving) == [0]
+        visitor = visitors_of_slice(sharded, moving, _VISITORS)[0]
+        of_offer = an_id("map", int(visitor.removeprefix("visitor-")) % 3)
+        assert sharded.check_eligibility(customer_id=visitor, action_map_id=of_offer).known
+        with Installation(None, stores.dsns[0], run_keyring()) as installation:
+            assert installation.verify() == []

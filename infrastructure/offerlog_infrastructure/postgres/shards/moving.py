@@ -36,7 +36,7 @@ from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
-from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy, check_archive
 from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 
@@ -62,7 +62,6 @@ _LIMIT_IDLENESS: LiteralString = "SET LOCAL idle_in_transaction_session_timeout 
 """From here on the projector of the target waits for the mover, which may stand still."""
 
 _LOCK_POSITIONS: LiteralString = "SELECT FROM offerlog_tracking ORDER BY application_name FOR UPDATE"
-_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archive_place)"
 _SELECT_POLICIES: LiteralString = """
     SELECT organization, action_map_id::text, suppress_for::text FROM action_map_policies
     WHERE suppress_for <> '{}' ORDER BY 1, 2
@@ -198,10 +197,8 @@ class SliceMover:
             ShardError: The slice cannot be moved there.
         """
         source, target = self._ends.find_store(move.source), self._ends.find_store(move.target)
-        if _select(source, _HAS_ARCHIVE) != [(False,)]:
-            raise ShardError(
-                f"shard {move.source} has an archive, whose files do not move: its slices stay where they are"
-            )
+        with connected(source) as connection:
+            check_archive(connection, move.source)
         of_home = _select(self._home, _SELECT_POLICIES)
         for number, store in ((move.source, source), (move.target, target)):
             if _select(store, _SELECT_POLICIES) != of_home:

@@ -61,6 +61,7 @@ _CREATE_STAGED: LiteralString = """
 _SELECT_NEWER_STREAMS: LiteralString = """
     SELECT originator_id, min(originator_version) FROM offerlog_events WHERE {} GROUP BY 1
 """
+_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archive_place)"
 _DONE: LiteralString = "SELECT token FROM erased_visitors WHERE {} AND completed_at IS NOT NULL"
 
 _BLANK_ERRORS: LiteralString = """
@@ -167,13 +168,15 @@ class SliceCopy:
         """Copy what has come since, behind the fence; returns the number of events.
 
         Raises:
-            ShardError: A visitor of the slice is being erased.
+            ShardError: A visitor of the slice is being erased, or the source has got an archive.
         """
         with self._source.transaction():
             self._from.execute(_ONE_SNAPSHOT)
             state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
             if state[2]:
                 raise ShardError("a visitor of the slice is being erased: move it when that has ended")
+            # Its first run may have begun during the copy. From the fence on it moves nothing of the slice.
+            check_archive(self._source, self._shard)
             newer, count = self._copy_newer(_LAST_POSITION)
             self.folded.fold_newer(newer)
             self._compare_proofs()
@@ -353,3 +356,15 @@ class SliceCopy:
             raise ShardError(
                 f"{self.events:,} events are copied, and the proofs have {folded}: nothing was moved"
             )
+
+
+def check_archive(connection: Connection[Any], shard: int) -> None:
+    """Check that a shard that is to give a slice away has no archive.
+
+    Raises:
+        ShardError: It has one.
+    """
+    if connection.cursor(row_factory=tuple_row).execute(_HAS_ARCHIVE).fetchone() != (False,):
+        raise ShardError(
+            f"shard {shard} has an archive, whose files do not move: its slices stay where they are"
+        )
