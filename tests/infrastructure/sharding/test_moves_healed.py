@@ -17,8 +17,9 @@ from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.postgres.log import hung_sessions
-from offerlog_infrastructure.postgres.shards import interrupted_moves
+from offerlog_infrastructure.postgres.shards import interrupted_moves, slice_counts, slice_leave
 from offerlog_infrastructure.postgres.shards.interrupted_moves import InterruptedMoves
+from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from support.installations import (
     Stores,
     compare_answers,
@@ -41,6 +42,12 @@ _MANY: Final = 1_000
 
 _NUMBER: Final = 3
 """The slice that moves; shard 0 has it at the beginning of each test."""
+
+_LOCKED: Final = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 1003 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+"""The session that has the lock of the slice."""
 
 _MOVE: Final = "the move of slice 3 from shard 0 to 1"
 
@@ -173,6 +180,43 @@ def test_a_process_without_upkeep_ends_nothing(
         return _steps(stores) == []
 
     until(is_forgotten, _SECONDS)  # the server takes a moment to miss the killed one
+
+
+def test_a_service_keeps_the_slice_for_itself_while_it_folds_many_events(
+    services: tuple[ShardedOfferlog, Offerlog],
+    stores: Stores,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its session is not idle meanwhile. If that is lost once the rows are deleted, the move has ended."""
+    sharded, _ = services
+    fold, stay, end = slice_counts.fold_apart, interrupted_moves._stay, MoveEnds.end
+    sessions: list[int] = []
+
+    def fold_many(connection: Any, schema: str, slice_range: Any, on_events: Callable[[int], None]) -> Any:
+        on_events(2_000)
+        return fold(connection, schema, slice_range, on_events)
+
+    def note(connection: Any) -> None:
+        sessions.append(connection.info.backend_pid)
+        stay(connection)
+
+    def end_and_lose(*arguments: Any) -> None:
+        end(*arguments)
+        held = [pid for (pid,) in rows(stores.dsns[1], _LOCKED)]
+        assert held == sessions[:1]
+        rows(stores.dsns[1], "SELECT pg_terminate_backend(%s)", held[0])
+        until(lambda: rows(stores.dsns[1], _LOCKED) == [], _SECONDS)
+
+    monkeypatch.setattr(slice_leave, "fold_apart", fold_many)
+    monkeypatch.setattr(interrupted_moves, "_stay", note)
+    monkeypatch.setattr(MoveEnds, "end", end_and_lose)
+    kill_mover(stores.dsns[0], _NUMBER, 1, "commit")
+    # when
+    _look_until_ended(sharded, stores)
+    # then
+    assert _steps(stores) == ["completed"]
+    assert _messages(caplog) == [f"{_MOVE} was interrupted, and was completed: shard 1 has the slice"]
 
 
 @contextmanager

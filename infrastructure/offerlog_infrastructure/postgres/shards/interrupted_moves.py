@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
+from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
@@ -187,7 +188,7 @@ class InterruptedMoves:
                 if self._ends.undo(move):
                     step, owner = "undone", move.source
                 elif is_fenced:
-                    self._ends.end(move, None, _PASS_SECONDS)
+                    self._ends.end(move, None, _PASS_SECONDS, lambda _: _stay(connection))
                     step, owner = "completed", move.target
                 else:
                     return
@@ -248,6 +249,11 @@ def _select(store: OfferlogApplication, statement: LiteralString) -> list[tuple[
         raise
     except StoreUnavailableError:
         return None
+
+
+def _stay(connection: Connection[Any]) -> None:
+    """Keep the lock of a slice while many events are folded: its session is ended if it is idle."""
+    connection.execute("SELECT")
 
 
 def _name(move: Move) -> str:

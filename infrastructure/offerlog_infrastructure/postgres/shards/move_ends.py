@@ -5,7 +5,7 @@ before that is undone: its label is closed on the target first, and the source o
 number of processes may do so at once, and each may stop anywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, LiteralString
 
@@ -58,13 +58,20 @@ class MoveEnds:
             )
         return store
 
-    def end(self, move: Move, counts: SliceCounts | None, seconds: float = PASS_SECONDS) -> None:
+    def end(
+        self,
+        move: Move,
+        counts: SliceCounts | None,
+        seconds: float = PASS_SECONDS,
+        on_events: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """Tell the directory who has a slice that was taken, and delete the rows on the source.
 
         Args:
             move: The move.
             counts: The counts of the slice; None to fold them from its events.
             seconds: How long to wait for projections and tree of the source.
+            on_events: Called with the number of events that are folded, if they are.
 
         Raises:
             ShardError: The rows could not be deleted yet; see `leave`.
@@ -73,7 +80,8 @@ class MoveEnds:
         source = self.find_store(move.source)
         self.update_directory(move.slice, move.target, move.label + 2)
         self.note(MoveProgress(move.slice, move.source, move.target, "leaving", 0, 0))
-        leave(source, move.source, (SliceRange(move.slice), move.label + 1), counts, seconds)
+        fenced = SliceRange(move.slice), move.label + 1
+        leave(source, move.source, fenced, counts, seconds, on_events=on_events)
         self.forget(move.slice)
 
     def undo(self, move: Move) -> bool:

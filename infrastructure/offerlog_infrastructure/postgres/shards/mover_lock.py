@@ -10,9 +10,10 @@ Whoever ends a move that a mover has left holds the lock, too. So only one does 
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString
 
+import psycopg
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
@@ -53,8 +54,9 @@ def hold_mover_lock(connection: Connection[Any], number: int, seconds: float = 0
     try:
         yield is_held
     finally:
-        if is_held and not connection.broken:
-            cursor.execute(_UNLOCK, key)
+        if is_held:
+            with suppress(psycopg.Error):  # the session is gone, and with it the lock
+                cursor.execute(_UNLOCK, key)
 
 
 def is_mover_there(connection: Connection[Any], number: int) -> bool:

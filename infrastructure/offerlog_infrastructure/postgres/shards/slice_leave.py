@@ -1,6 +1,7 @@
 """The last step of a move: the source deletes the rows of a slice that the target has taken."""
 
 import time
+from collections.abc import Callable
 from typing import Any, Final, LiteralString
 
 from psycopg import Cursor, sql
@@ -58,6 +59,8 @@ def leave(
     fenced: tuple[SliceRange, int],
     counts: SliceCounts | None,
     seconds: float,
+    *,
+    on_events: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Delete the rows of a slice on the source, and subtract its counts; do nothing if that was done.
 
@@ -70,6 +73,7 @@ def leave(
         fenced: The slice, and its epoch since the fence.
         counts: The counts of the slice; None to fold them from its events.
         seconds: How long to wait.
+        on_events: Called with the number of events that are folded, if they are.
 
     Raises:
         ShardError: Something there does not pass the events of the slice, or the counts do not fit.
@@ -86,7 +90,7 @@ def leave(
                 return
             if late == _NOT_FOLDED:  # the slice is fenced, and no event comes any more
                 with connection.transaction():
-                    counts = fold_apart(connection, schema, fenced[0], lambda _: None)
+                    counts = fold_apart(connection, schema, fenced[0], on_events)
                 continue
             if time.monotonic() > until:
                 raise ShardError(
