@@ -140,6 +140,7 @@ class OrganizationDeletion:
         *,
         timeout: float = 60.0,
         last_key: str | None = None,
+        check_whole: Callable[[], None] | None = None,
     ) -> DeletedOrganization:
         """Revoke the keys of an organization, erase all of its visitors, and destroy its secret.
 
@@ -157,6 +158,8 @@ class OrganizationDeletion:
                 for.
             timeout: Seconds to wait for writers, and for projections that make no progress.
             last_key: Id of the key that is revoked last, so that its holder can continue.
+            check_whole: Called right before the secret is destroyed. Raises if some visitors may have been
+                overlooked.
 
         Raises:
             ErasureUnfinishedError: Keys of visitors are destroyed, and a later step did not end in time. If
@@ -177,7 +180,7 @@ class OrganizationDeletion:
             receipt = None
             if not held:
                 try:
-                    if self._visitors.destroy_secret(organization, since):
+                    if self._visitors.destroy_secret(organization, since, check_whole):
                         receipt = self._append_receipt(organization, done, len(valid))
                 except OrganizationInUseError:
                     if left:

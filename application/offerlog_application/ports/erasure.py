@@ -288,7 +288,7 @@ class OrganizationVisitors(Protocol):
         """Delete the refusals of the organization that name no visitor; returns how many."""
 
     def destroy_secret(
-        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+        self, organization: str, since: datetime, prepare: Callable[[], None] | None = None
     ) -> bool:
         """Destroy the secret of an organization of which nothing is left, and raise the epoch.
 
@@ -297,8 +297,8 @@ class OrganizationVisitors(Protocol):
         Args:
             organization: The organization.
             since: A time before which visitors of it were looked for, and none was left.
-            destroy_copies: Destroys the copies that other stores have, while nobody can make another copy.
-                An error of it leaves the secret. None if there are no copies.
+            prepare: Called first, while nobody can copy the secret: destroys the copies that other stores
+                have. An error of it leaves the secret. None if there is nothing to do.
 
         Returns:
             False if it has no secret.

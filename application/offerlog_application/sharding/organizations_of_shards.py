@@ -52,7 +52,7 @@ class AllOrganizationVisitors:
         )
 
     def destroy_secret(
-        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+        self, organization: str, since: datetime, prepare: Callable[[], None] | None = None
     ) -> bool:
         """Destroy the secret on all shards, on the home last.
 
@@ -61,8 +61,8 @@ class AllOrganizationVisitors:
         """
 
         def destroy_on_others() -> None:
-            if destroy_copies is not None:
-                destroy_copies()
+            if prepare is not None:
+                prepare()
             for shard in self._router.all():  # also those that were added meanwhile
                 if shard.number != HOME:
                     self._router.ask(
@@ -164,14 +164,24 @@ class DeletionOverShards(OrganizationDeletion):
         *,
         timeout: float = 60.0,
         last_key: str | None = None,
+        check_whole: Callable[[], None] | None = None,
     ) -> DeletedOrganization:
         """Delete an organization on all shards; see `OrganizationDeletion.delete`.
 
-        No slice moves meanwhile, and no projection is rebuilt.
+        No slice moves meanwhile, and no projection is rebuilt. Before the secret goes, it is asked if that
+        held: a server that was away for a moment has lost the lock, and a slice may have passed by unseen.
 
         Raises:
             ShardUnavailableError: A shard cannot be reached, or a slice moves, or projections are rebuilt.
                 If that is so at the beginning, nothing was changed; otherwise, the same call goes on.
         """
-        with self._router.keeping_slices():
-            return super().delete(organization, on_progress, timeout=timeout, last_key=last_key)
+        with self._router.keeping_slices() as check_kept:
+
+            def check() -> None:
+                check_kept()
+                if check_whole is not None:
+                    check_whole()
+
+            return super().delete(
+                organization, on_progress, timeout=timeout, last_key=last_key, check_whole=check
+            )

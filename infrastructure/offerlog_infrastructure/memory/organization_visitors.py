@@ -46,10 +46,10 @@ class MemoryOrganizationVisitors:
             return len(nameless)
 
     def destroy_secret(
-        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+        self, organization: str, since: datetime, prepare: Callable[[], None] | None = None
     ) -> bool:
         """Destroy the key of an organization of which nothing is left; returns False if it has none."""
-        del since, destroy_copies  # no other store has a copy
+        del since, prepare  # no other store has a copy
         with self._log.lock:
             refused = any(one.organization == organization for one in self._log.refusals.values())
             if self._recorded(organization) or self._blocked(organization) or refused:

@@ -15,6 +15,8 @@ from offerlog_application.reading.service_entries import iterate_entries
 from offerlog_application.recording.writer_errors import OrganizationDeletedError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.service_events import ErasureReceipt, OrganizationDeleted
+from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
+from offerlog_infrastructure.postgres.projections.rebuild import builder
 from offerlog_infrastructure.postgres.shards import moving, slice_keeping
 from support.installations import Stores, move_slice, shard_of
 from support.internals import application_of
@@ -210,3 +212,28 @@ def test_no_slice_moves_meanwhile(stores: Stores, monkeypatch: pytest.MonkeyPatc
             service.organization_deletion.delete("default")
         service.organization_deletion.delete("default", move)
     assert "the deletion of an organization" in str(refused[0])
+
+
+_END_KEEPERS: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def test_a_lock_that_was_lost_meanwhile_keeps_the_secret(stores: Stores) -> None:
+    """A slice may have passed by unseen, with visitors whom nobody could find afterwards."""
+    with stores.open() as service:
+        service.wait(service.record(_LINES).position)
+
+        def lose(_: DeletionProgress) -> None:
+            assert rows(stores.dsns[1], _END_KEEPERS, LOCK_SPACE, builder._LOCK_NUMBER) == [(True,)]
+
+        # when
+        with pytest.raises(ShardUnavailableError, match="shard 1"):
+            service.organization_deletion.delete("default", lose)
+        # then
+        assert _counts(stores, "organizations") == [1, 1, 1]
+        # and the same call goes on
+        _again(lambda: service.organization_deletion.delete("default"))
+        assert _counts(stores, "organizations") == [0, 0, 0]

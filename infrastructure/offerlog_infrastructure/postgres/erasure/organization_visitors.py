@@ -147,7 +147,7 @@ class PostgresOrganizationVisitors:
             deleted += step
 
     def destroy_secret(
-        self, organization: str, since: datetime, destroy_copies: Callable[[], None] | None = None
+        self, organization: str, since: datetime, prepare: Callable[[], None] | None = None
     ) -> bool:
         """Destroy the secret of an organization of which nothing is left, and raise the epoch.
 
@@ -171,10 +171,10 @@ class PostgresOrganizationVisitors:
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
             cursor.execute(_SET_LOCK_TIMEOUT)
-            if destroy_copies is not None:
+            if prepare is not None:
                 cursor.execute(_ALLOW_IDLE)
                 cursor.execute(_HOLD_ORGANIZATION, (organization,))
-                destroy_copies()
+                prepare()
             cursor.execute(_LOCK_TABLES)
             if cursor.execute(_SELECT_LEFT, where).fetchone() == (True,):
                 raise OrganizationInUseError(organization)
