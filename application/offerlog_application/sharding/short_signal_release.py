@@ -19,7 +19,6 @@ from offerlog_application.recording.short_signals import (
     KnownShortSignal,
     ReleaseShortSignal,
 )
-from offerlog_application.sharding.action_search import FoundActions
 from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.router import Router
 from offerlog_domain.decision import Decision
@@ -53,7 +52,8 @@ class ReleaseOverShards:
     def release(self, goes_on: Callable[[], bool] = lambda: True) -> tuple[int, LogPosition | None]:
         """Release all that is due. A signal that fails is tried again by the next call.
 
-        While a shard cannot be reached, no signal is given up whose action no other shard knows.
+        While a shard cannot be reached, or a slice moves, no signal is given up whose action no other shard
+        knows.
 
         Args:
             goes_on: Says if to look for more, asked after each page.
@@ -70,11 +70,15 @@ class ReleaseOverShards:
             waiting = self._read(tried)
             if not waiting:
                 break
+            shard_map = self._router.newest_map()  # a shard may have been added
             found = self._writer.search.find({_name(one) for one in waiting})
+            # A slice that has moved meanwhile may be overlooked: its target was asked too early, and its
+            # source too late. The directory tells of a move before the source deletes its rows.
+            is_whole = found.missing is None and self._router.newest_map() == shard_map
             # In lifecycle order: a later state does not wait once more for an earlier one of the same page.
             for one in sorted(waiting, key=_get_order):
                 try:
-                    is_over, position = self._release(one, found)
+                    is_over, position = self._release(one, found.offers[_name(one)], is_whole=is_whole)
                 except Exception as error:  # noqa: BLE001 - it stays due; the others are not held up
                     _log.warning("a short signal could not be released and will be tried again: %s", error)
                     continue
@@ -92,13 +96,19 @@ class ReleaseOverShards:
             self._router.home, lambda home: home.store.short_signals.due(until, self._page, besides)
         )
 
-    def _release(self, parked: ParkedShortSignal, found: FoundActions) -> tuple[bool, LogPosition | None]:
+    def _release(
+        self, parked: ParkedShortSignal, offers: Sequence[OfferKey], *, is_whole: bool
+    ) -> tuple[bool, LogPosition | None]:
         """Release one signal if it is due.
+
+        Args:
+            parked: The signal.
+            offers: The visitor-offers that were found for its action.
+            is_whole: False if there may be others.
 
         Returns:
             True if it ended as `never_reachable`, and the position that shows what was recorded.
         """
-        offers = found.offers[_name(parked)]
         offer = self._writer.search.choose(_name(parked), offers)
         if offer is not None:
             decision, position = self._decide(parked, offer)
@@ -107,7 +117,7 @@ class ReleaseOverShards:
                 self._end(parked, decision.reason if is_refused else None)
                 return False, position
         is_over = self._writer.now() >= parked.parked_at + self._writer.rules.parking_time
-        if not is_over or found.missing is not None:
+        if not is_over or not is_whole:
             return False, None
         return self._end(parked, Reason.NEVER_REACHABLE), None
 

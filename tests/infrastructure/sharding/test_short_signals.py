@@ -1,6 +1,6 @@
 """Signals that name their action alone, over several servers: each finds its visitor-offer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final
@@ -9,11 +9,23 @@ import pytest
 
 from offerlog import Outcome, OutcomeKind, Reason, ShardUnavailableError
 from offerlog.testing import SettableClock
+from offerlog_application.ports.short_signals import NamedAction
+from offerlog_application.sharding.action_search import ActionSearch, FoundActions
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_application.sharding.short_signal_release import ReleaseOverShards
+from offerlog_infrastructure.installation import Installation
 from support.http_site import serving
-from support.installations import Stores, make_stores, move_slice, shard_of, visitors_of_slice
+from support.installations import (
+    Stores,
+    make_stores,
+    move_slice,
+    owners_of,
+    shard_of,
+    visitors_of_slice,
+    without_password,
+)
 from support.journeys import DAY, an_id, signal
+from support.keyrings import run_keyring
 from support.recount import until
 
 _NOW: Final = DAY + timedelta(minutes=1)
@@ -164,3 +176,38 @@ def test_nothing_is_guessed_while_a_server_is_down(
     assert list(service.parked()) == []
     assert _count_refusals(service, Reason.NEVER_REACHABLE) > refused
     assert _states(service, down) == ["offered", "accepted"]
+
+
+def test_nothing_is_given_up_that_a_moved_slice_or_a_new_server_knows(
+    service: ShardedOfferlog,
+    stores: Stores,
+    clock: SettableClock,
+    make_module_dsn: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server was added while the processes were open, and one of them has not asked for the new map."""
+    visitor = visitors_of_slice(service, 2, 900)[7].removeprefix("visitor-")
+    assert _record(service, _short("accepted", visitor)) == [OutcomeKind.PARKED]
+    with stores.open(clock=clock) as quiet:
+        stores.dsns.append(make_module_dsn())
+        with Installation(None, stores.dsns[0], run_keyring()) as installation:
+            assert installation.add(without_password(stores.dsns[3]), ()) == 3
+        with stores.open(clock=SettableClock(_NOW)) as other:
+            assert _record(other, signal("offered", visitor=visitor)) == [OutcomeKind.RECORDED]
+            other.catch_up()
+        clock.advance(timedelta(minutes=20))
+        # when its slice moves just while its action is looked for
+        with monkeypatch.context() as patch:
+            patch.setattr(ActionSearch, "find", lambda _, actions: _find_too_late(stores, actions))
+            assert service._short_signals.release() == (0, None)
+        assert owners_of(stores, 2) == [3]
+        # and somebody looks who does not know of the new server
+        assert 3 not in quiet.servers()
+        assert quiet._short_signals.release()[0] == 0
+        # then
+        assert _states(quiet, visitor) == ["offered", "accepted"]
+
+
+def _find_too_late(stores: Stores, actions: Collection[NamedAction]) -> FoundActions:
+    move_slice(stores, 2, 3)
+    return FoundActions({one: [] for one in actions}, None)
