@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from heapq import merge
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.slots import join_spans
-from offerlog_application.sharding.router import AsksAll
+from offerlog_application.sharding.router import AsksAll, Shard
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 
@@ -90,21 +91,26 @@ class AddedCounts:
     def action_maps(
         self, organization: str, behind: ActionMapId | None = None
     ) -> Generator[tuple[ActionMapId, str | None]]:
-        """Stream the maps with counts on some shard, by id, with their newest known names."""
-        lists = self._router.ask_all(lambda shard: shard.store.performance.action_maps(organization, behind))
-        page: list[ActionMapId] = []
-        last: ActionMapId | None = None
-        for one, _ in merge(*lists, key=lambda row: row[0]):
-            if one != last:
-                page.append(one)
-                last = one
-            if len(page) == _NAMES_AT_ONCE:
-                yield from self._named(organization, page)
-                page = []
-        yield from self._named(organization, page)
+        """Stream the maps with counts on some shard, by id, with their newest known names.
+
+        Each page is read while all slices are there: a map may have counts in one slice alone, which moves.
+        """
+        while True:
+            pages = self._router.ask_all(partial(_read_page, organization, behind))
+            end = min((page[-1] for page in pages if len(page) == _NAMES_AT_ONCE), default=None)
+            found = sorted({one for page in pages for one in page if end is None or one <= end})
+            yield from self._named(organization, found)
+            if end is None:
+                return
+            behind = end
 
     def _named(
         self, organization: str, page: Sequence[ActionMapId]
     ) -> Sequence[tuple[ActionMapId, str | None]]:
         names = self.names(organization, page) if page else {}
         return [(one, names.get(one)) for one in page]
+
+
+def _read_page(organization: str, behind: ActionMapId | None, shard: Shard) -> Sequence[ActionMapId]:
+    found = shard.store.performance.action_maps(organization, behind)
+    return [one for one, _ in islice(found, _NAMES_AT_ONCE)]

@@ -8,10 +8,12 @@ import pytest
 
 from offerlog import NoSuchVisitorError, Offerlog, OfferMade, PositionVector, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
+from offerlog_application.sharding import added_counts
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
+from offerlog_domain.stream_ids import slice_of
 from offerlog_infrastructure.http.metrics import ServiceMetrics
-from support.installations import Stores, shard_of
+from support.installations import Stores, move_slice, shard_of
 from support.journeys import an_id, blocked_event, journeys, signal
 from support.recount import rows
 
@@ -176,3 +178,33 @@ def test_metrics_of_the_stores_add_up(services: tuple[ShardedOfferlog, Offerlog]
     assert found[0]["offerlog_parked_signals"] == "12.0"
     assert found[0]['offerlog_refusals_last_day{reason="malformed"}'] == "4.0"
     assert found[0]["offerlog_sealed_events"] != "0.0"
+
+
+def test_the_list_of_action_maps_has_a_map_whose_only_slice_moves_meanwhile(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the page of the one server, and before that of the other. Pages are small here."""
+    monkeypatch.setattr(added_counts, "_NAMES_AT_ONCE", 2)
+    sharded, single = services
+    moving = next(n for n in range(1_000) if shard_of(sharded, n) == 2)
+    slice_ = slice_of(sharded._service.digest("default", VisitorKey("cookie", f"visitor-{moving}")))
+    for one in services:
+        one.wait(
+            one.record(
+                [*journeys(20), signal("offered", visitor=moving, actionMapId=an_id("alone"))]
+            ).position
+        )
+    performance = sharded._router.get(2).store.performance
+    action_maps, moved = performance.action_maps, list[object]()
+
+    def move_before(*arguments: Any) -> Any:
+        if not moved:
+            moved.append(move_slice(stores, slice_, 0))
+        yield from action_maps(*arguments)
+
+    monkeypatch.setattr(performance, "action_maps", move_before)
+    # when
+    found = list(sharded.action_maps())
+    # then
+    assert moved
+    assert found == list(single.action_maps())
