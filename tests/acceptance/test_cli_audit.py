@@ -207,6 +207,7 @@ def test_refusals_are_counted_by_reason(offerlog: CommandLine) -> None:
         signal_of("completed", action, action_map, "2026-11-22T10:00:00Z"),
     )
     table = offerlog("refusals", "--count").text
+    assert table.splitlines()[0].rstrip() == "Refused signals of all time"
     assert [line.split() for line in table.splitlines()[-3:]] == [
         ["malformed", "2"],
         ["not_tracked", "1"],

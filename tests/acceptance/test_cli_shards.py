@@ -65,7 +65,9 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     _check_analyses(command, report)
     # and what does not work yet says so
     for words in (["backup", "no.backup"], ["audit", "reports"]):
-        assert "does not work over several servers yet" in command.fails(*words, code=1)
+        assert "does not work over several servers yet: see docs/operations.md" in command.fails(
+            *words, code=1
+        )
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
     # and a server that is away is an error of a report, unless what the others have is asked for

@@ -174,7 +174,9 @@ class NotOverShardsError(OfferlogError):
     """
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: this does not work over several servers yet")
+        super().__init__(
+            f'{what}: this does not work over several servers yet: see docs/operations.md, "Several servers"'
+        )
         self.what = what
 
 

@@ -60,7 +60,7 @@ _TEXTS: Final[Mapping[StoreTrouble, tuple[str, str]]] = {
     ),
     StoreTrouble.UNREACHABLE: (
         "the store cannot be reached",
-        "see whether the database server runs and the address is right",
+        "see whether the database server runs, and whether address, user and password are right",
     ),
     StoreTrouble.FAILED: ("the database failed", "its log says more"),
 }

@@ -61,9 +61,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(out: Console, columns: Sequence[str], numbers: int = 0, title: str | None = None) -> Table:
-    """Make an empty table, ruled on a terminal; its last `numbers` columns are right-aligned."""
+    """Make an empty table, ruled on a terminal; its last `numbers` columns are right-aligned.
+
+    A title that is wider than the table is wrapped only if it is also wider than the terminal.
+    """
     made = Table(
-        title=None if title is None else Text(title),
+        title=None if title is None else Text(title, no_wrap=len(title) <= out.width, overflow="ignore"),
         box=box.SIMPLE_HEAD if out.is_terminal else None,
         title_justify="left",
         title_style="bold",

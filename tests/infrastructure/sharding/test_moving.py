@@ -15,8 +15,17 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
+from offerlog_infrastructure.postgres.shards.move_steps import Move
+from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
-from support.installations import Stores, compare_answers, make_stores, move_slice, visitors_of_slice
+from support.installations import (
+    Stores,
+    compare_answers,
+    make_stores,
+    move_slice,
+    owners_of,
+    visitors_of_slice,
+)
 from support.journeys import DAY, an_id, blocked_event, journeys, signal
 from support.keyrings import run_keyring
 from support.recount import rows
@@ -307,6 +316,26 @@ def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], s
         move_slice(stores, _NUMBER, 1)
     _execute(stores.dsns[0], "DELETE FROM archive_place")
     assert sharded.report(ReportQuery("default")).rows
+
+
+def test_a_mover_that_another_one_has_overtaken_does_not_say_where_the_slice_is(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read the same owner; the slice went with the first one."""
+    check = SliceMover._check
+
+    def overtake(mover: SliceMover, move: Move) -> None:
+        monkeypatch.undo()
+        check(mover, move)
+        move_slice(stores, _NUMBER, 1)
+
+    monkeypatch.setattr(SliceMover, "_check", overtake)
+    with pytest.raises(
+        ShardError, match=r"another command has moved the slice: see `offerlog shards status`"
+    ):
+        move_slice(stores, _NUMBER, 1)
+    assert owners_of(stores, _NUMBER) == [1]
+    _check(services, stores)
 
 
 def test_a_server_without_slices_still_has_counts(make_dsn: Callable[[], str]) -> None:

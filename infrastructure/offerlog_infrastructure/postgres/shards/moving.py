@@ -381,7 +381,9 @@ class SliceMover:
 
 
 def _undone() -> ShardError:
-    return ShardError("the move was undone meanwhile by another command: the slice is where it was")
+    return ShardError(
+        "the move was undone meanwhile, or another command has moved the slice: see `offerlog shards status`"
+    )
 
 
 def _select(store: OfferlogApplication, statement: LiteralString) -> list[tuple[Any, ...]]:
