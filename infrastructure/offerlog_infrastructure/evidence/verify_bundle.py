@@ -34,6 +34,7 @@ except ImportError:
 
 Files = Mapping[str, Path | zipfile.Path]
 Key = tuple[str, bytes, int, bytes]  # name, id, type (1 Ed25519, 4 its cosignature, 6 ML-DSA-44), public key
+HIDDEN = " hidden: {:,}; whose they are is NOT shown"
 SHOWN, LONGEST, TILE, HASH = 10, 1 << 20, 256, 32  # LONGEST: bytes of a line, and of most files
 LOG_KEYS, WITNESS_KEYS = {1: 32, 6: 1312}, {4: 32, 6: 1312}  # types of keys, with the bytes of each
 EPOCH, QUARTER = datetime(1970, 1, 1, tzinfo=UTC), timedelta(minutes=15)
@@ -377,6 +378,7 @@ def check_events(
 ) -> Iterator[str]:
     """Hash and count every event; compare the tiles, and the roots of the checkpoints, the newest first."""
     tree, size, last, roots, reports.ends_hidden = Tree(files), 0, 0, {0: root_of(())}, False
+    hidden_before = reports.hidden
     with files["events.ndjson"].open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
             index, leaf, position = size, bytes(HASH), last + 1
@@ -406,8 +408,10 @@ def check_events(
     is_last = as_of >= last if reports.ends_hidden else as_of == last  # a hidden event has no position
     if not is_last or [type(as_of), type(events), events] != [int, int, size]:
         yield f"report.json: as of {as_of}, {events} events; the events say {last}, {size}"
-    reports.more = f" hidden: {reports.hidden:,}; whose they are is NOT shown" * bool(reports.hidden)
-    print(f"        {size:,} events, as of position {as_of:,};{reports.more or ' none is hidden'}")
+    reports.more = HIDDEN.format(reports.hidden) * bool(reports.hidden)
+    own = reports.hidden - hidden_before
+    more = HIDDEN.format(own) if own else " none is hidden"
+    print(f"        {size:,} events, as of position {as_of:,};{more}")
 
 
 # ---- 5. Reports: counted again -----------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The audits of logs whose events were moved: of one store alone, and of all of them."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -313,6 +314,12 @@ def test_a_bundle_holds_every_log_and_says_which_belong_together(
     for one in claimed:
         found = {name: count for name, count in one["metrics"].items() if count}
         assert found == {name: count for name, count in counted[one["action_map_id"]].items() if count}
+    # and what is hidden is counted log by log
+    write_bundle(evidence, BundleRequest(ReportQuery("nobody")), tmp_path / "hidden")
+    assert alone.main([str(tmp_path / "hidden"), *key_options(key, (0, 1, 2))]) == 0
+    lines = re.findall(r"([\d,]+) events, as of position .* hidden: ([\d,]+);", capsys.readouterr().out)
+    assert [hidden for hidden, _ in lines] == [hidden for _, hidden in lines]
+    assert len(lines) == 3
     # and when the operator leaves out a log, shows one twice, or has not said so with all keys
     for logs, keys, expected in (
         ((0, 1), (0, 1, 2), "the log of the key shop/2 is not in the bundle"),
