@@ -3,7 +3,7 @@
 The bundle holds every event up to a checkpoint, because only then it shows that nothing was left out of a
 count. Of other organizations' events it holds the hash of the leaf alone, unless it shall disclose them.
 
-Of several servers it holds every event of every log, each in a folder of its own, and a statement that all of
+Of several servers it holds every event of every log, each in its own folder, and a statement that all of
 their keys have signed: how many logs there are, and which checkpoints belong together (docs/decisions/0074).
 """
 

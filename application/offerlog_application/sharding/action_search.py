@@ -1,16 +1,15 @@
 """The search for actions by their id alone, on all shards."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from threading import Condition, Thread
 from typing import Final, NamedTuple
 
-from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.ports.short_signals import MOST_OFFERS_OF_ACTION, FoundAction, NamedAction
 from offerlog_application.recording.short_signals import RecordShortSignal
 from offerlog_application.sharding.ports_of_visitors import RoutedHistories
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_application.sharding.side_by_side import ask_side_by_side
+from offerlog_application.sharding.waiting_thread import WaitingThread
 from offerlog_domain.identity import OfferKey
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 
@@ -89,19 +88,16 @@ class _Waiting(NamedTuple):
     fail: Callable[[BaseException], None]
 
 
-class SearchThread:
-    """Looks for the actions of short signals in a thread of its own, for all that wait at once; thread-safe.
+class SearchThread(WaitingThread[_Waiting]):
+    """Looks for the actions of short signals in its own thread, for all that wait at once; thread-safe.
 
     Args:
         search: Finds actions.
     """
 
     def __init__(self, search: ActionSearch) -> None:
+        super().__init__("offerlog-short-signals", _CLOSE_SECONDS)
         self._search = search
-        self._changed = Condition()
-        self._waiting: list[_Waiting] = []
-        self._thread: Thread | None = None
-        self._is_closed = False
 
     def add(
         self,
@@ -116,26 +112,7 @@ class SearchThread:
             go_on: Gets the visitor-offer of each, or None where no shard knows the action.
             fail: Gets an error instead: a shard has not answered, and the others do not know an action.
         """
-        with self._changed:
-            if not self._is_closed:
-                self._waiting.append(_Waiting(commands, go_on, fail))
-                self._changed.notify()
-                if self._thread is None:
-                    self._thread = Thread(target=self._run, name="offerlog-short-signals", daemon=True)
-                    self._thread.start()
-                return
-        fail(ClosedError())
-
-    def close(self) -> None:
-        """End the thread; what waits gets an error."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
-            thread, waiting, self._waiting = self._thread, self._waiting, []
-        for one in waiting:
-            one.fail(ClosedError())
-        if thread is not None:
-            thread.join(_CLOSE_SECONDS)
+        self._put(_Waiting(commands, go_on, fail))
 
     def _run(self) -> None:
         while waiting := self._take():
@@ -147,11 +124,9 @@ class SearchThread:
                 continue
             for one in waiting:
                 try:
-                    offers = [self._choose(command.action, found) for command in one.commands]
+                    one.go_on([self._choose(command.action, found) for command in one.commands])
                 except Exception as error:  # noqa: BLE001 - belongs to this one; the others go on
                     one.fail(error)
-                else:
-                    one.go_on(offers)
 
     def _choose(self, action: NamedAction, found: FoundActions) -> OfferKey | None:
         offer = self._search.choose(action, found.offers[action])

@@ -3,14 +3,13 @@
 The thread waits for shards that it asks, and so for nobody's signals. It is started at the first need.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.shards import ShardMap
 from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.waiting_thread import WaitingThread
 
 _CLOSE_SECONDS: Final = 10.0
 
@@ -23,7 +22,7 @@ class _Waiting(NamedTuple):
     fail: Callable[[BaseException], None]
 
 
-class Rerouting:
+class Rerouting(WaitingThread[_Waiting]):
     """Divides work anew, in one thread; thread-safe.
 
     Args:
@@ -31,11 +30,8 @@ class Rerouting:
     """
 
     def __init__(self, router: Router) -> None:
+        super().__init__("offerlog-rerouting", _CLOSE_SECONDS)
         self._router = router
-        self._changed = threading.Condition()
-        self._waiting: list[_Waiting] = []
-        self._thread: threading.Thread | None = None
-        self._is_closed = False
 
     def add(
         self, pause: float, divide: Callable[[ShardMap], None], fail: Callable[[BaseException], None]
@@ -47,26 +43,7 @@ class Rerouting:
             divide: Divides it, by the owners of the slices as they are then. Called in the thread.
             fail: Called instead with an error, in any thread: the owners cannot be read, or this is closed.
         """
-        with self._changed:
-            if not self._is_closed:
-                self._waiting.append(_Waiting(time.monotonic() + pause, divide, fail))
-                self._changed.notify()
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="offerlog-rerouting", daemon=True)
-                    self._thread.start()
-                return
-        fail(ClosedError())
-
-    def close(self) -> None:
-        """End the thread; what waits gets an error."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
-            thread, waiting, self._waiting = self._thread, self._waiting, []
-        for one in waiting:
-            one.fail(ClosedError())
-        if thread is not None:
-            thread.join(_CLOSE_SECONDS)  # it may be asking a shard that hangs
+        self._put(_Waiting(time.monotonic() + pause, divide, fail))
 
     def _run(self) -> None:
         while due := self._await_due():

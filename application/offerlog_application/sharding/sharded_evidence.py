@@ -1,4 +1,4 @@
-"""The evidence of several shards: each has a tree, a key and checkpoints of its own."""
+"""The evidence of several shards: each has its own tree, key and checkpoints."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -31,13 +31,13 @@ from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
-from offerlog_infrastructure.postgres.projections.rebuild.builder import hold_rebuild_lock
 from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy, check_archive
 from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
+from offerlog_infrastructure.postgres.shards.slice_keeping import enter_rebuild_lock
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 
 _FENCE_SECONDS: Final = 4.0
@@ -222,18 +222,13 @@ class SliceMover:
                 store = self._ends.find_store(number)
                 held.enter_context(store_reached(store.log.datastore))
                 connection = held.enter_context(store.connect_to_move(idle_seconds=0))
-                until = time.monotonic() + _LOCK_SECONDS
-                while True:
-                    try:
-                        held.enter_context(hold_rebuild_lock(connection))
-                        break
-                    except RebuildRunningError as error:
-                        if time.monotonic() > until:
-                            raise ShardError(
-                                f"another move, a rebuild of projections, the deletion of an organization,"
-                                f" or a rotation of keys is at work on shard {number}: wait for its end"
-                            ) from error
-                        time.sleep(0.1)
+                try:
+                    enter_rebuild_lock(held, connection, _LOCK_SECONDS)
+                except RebuildRunningError as error:
+                    raise ShardError(
+                        "another move, a rebuild of projections, the deletion of an organization, or a"
+                        f" rotation of keys is at work on shard {number}: wait for its end"
+                    ) from error
                 lent.append(connection)
             held.enter_context(self._held(lent[1], _LOCK_SECONDS))
             yield lent[0], lent[1]

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import psycopg
+from psycopg import Connection
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.rebuilds import RebuildRunningError
@@ -19,6 +20,24 @@ _PATIENCE_SECONDS: Final = 5.0
 """Seconds to wait for another one. The lock of a process that was killed is free within a moment."""
 
 _PAUSE_SECONDS: Final = 0.1
+
+
+def enter_rebuild_lock(held: ExitStack, connection: Connection[Any], seconds: float) -> None:
+    """Take the lock of rebuilds and moves, and wait for another one for some seconds; `held` frees it.
+
+    Raises:
+        RebuildRunningError: Another one still has it.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            held.enter_context(hold_rebuild_lock(connection))
+        except RebuildRunningError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 @contextmanager
@@ -37,19 +56,14 @@ def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
             connection.execute("SELECT 1")
 
     with connected(store) as connection, ExitStack() as held:
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                held.enter_context(hold_rebuild_lock(connection))
-                break
-            except RebuildRunningError as error:
-                if time.monotonic() > until:
-                    raise StoreUnavailableError(
-                        "a slice moves, projections are rebuilt, an organization is deleted, or keys are"
-                        " rotated there",
-                        StoreTrouble.LOCKED,
-                    ) from error
-                time.sleep(_PAUSE_SECONDS)
+        try:
+            enter_rebuild_lock(held, connection, _PATIENCE_SECONDS)
+        except RebuildRunningError as error:
+            raise StoreUnavailableError(
+                "a slice moves, projections are rebuilt, an organization is deleted, or keys are rotated"
+                " there",
+                StoreTrouble.LOCKED,
+            ) from error
         try:
             yield check
         finally:
