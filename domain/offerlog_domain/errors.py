@@ -33,7 +33,7 @@ class OfferlogError(Exception):
         |                                                offerlog_application.ports.erasure
         |- KeyringError                                  offerlog_application.ports.keyring
         |  `- KeyInUseError, RotationRunningError        offerlog_application.ports.master_keys
-        |- ShardError, NotOverShardsError, PartlyRecordedError
+        |- ShardError > ShardBusyError, NotOverShardsError, PartlyRecordedError
         |                                                offerlog_application.ports.shards
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- ForkError, AuditKeyError, CheckpointFolderError, NotSealedError

@@ -166,6 +166,10 @@ class ShardError(OfferlogError):
     """The shards of an installation cannot be set up or used so; says why, and what to do."""
 
 
+class ShardBusyError(ShardError):
+    """Another process is at work on the same shard or slice; the same call may succeed later."""
+
+
 class NotOverShardsError(OfferlogError):
     """A use that does not work over several servers yet; nothing was done.
 

@@ -63,6 +63,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         RebuildRunningError,
         TablesInUseError,
     )
+    from offerlog_application.ports.shards import ShardBusyError  # noqa: PLC0415 - see above
     from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - see above
     from offerlog_application.reading.map_names import UnknownActionMapError  # noqa: PLC0415 - see above
     from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
@@ -88,6 +89,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         SliceChangedError: ExitCode.FOUND_WRONG,
         RebuildRunningError: ExitCode.BUSY,
         RotationRunningError: ExitCode.BUSY,
+        ShardBusyError: ExitCode.BUSY,
         ArchiveElsewhereError: ExitCode.USAGE,
         ArchiveRunningError: ExitCode.BUSY,
         TablesInUseError: ExitCode.BUSY,

@@ -135,10 +135,14 @@ def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_move_whose_mover_was_killed_ends_by_itself(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, caplog: pytest.LogCaptureFixture
+    services: tuple[ShardedOfferlog, Offerlog],
+    stores: Stores,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two processes see it at once, and one of them ends it."""
+    """Two processes see it at once, and one of them ends it. It does not fold the events again."""
     clock = SettableClock(DAY + timedelta(days=1))
+    monkeypatch.delattr(slice_leave, "fold_apart")  # the take has stored the counts
     expected = [("rest", "undone", 0), ("commit", "completed", 1)]
     with (
         stores.open(clock=clock, keep_deadlines=True) as first,
@@ -172,6 +176,7 @@ def test_a_process_without_upkeep_ends_nothing(
     assert sharded._moves_keeper is None
     kill_mover(stores.dsns[0], _NUMBER, 1, "leave")
     assert _steps(stores) == ["leaving"]
+    assert rows(stores.dsns[1], "SELECT slice FROM taken_counts") != []
     _look(sharded)
     assert _steps(stores) == ["leaving"]
 
@@ -180,6 +185,7 @@ def test_a_process_without_upkeep_ends_nothing(
         return _steps(stores) == []
 
     until(is_forgotten, _SECONDS)  # the server takes a moment to miss the killed one
+    assert rows(stores.dsns[1], "SELECT slice FROM taken_counts") == []
 
 
 def test_a_service_keeps_the_slice_for_itself_while_it_folds_many_events(
@@ -188,7 +194,10 @@ def test_a_service_keeps_the_slice_for_itself_while_it_folds_many_events(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its session is not idle meanwhile. If that is lost once the rows are deleted, the move has ended."""
+    """It folds them if no counts are stored: an older offerlog has taken the slice.
+
+    Its session is not idle meanwhile. If that is lost once the rows are deleted, the move has ended.
+    """
     sharded, _ = services
     fold, stay, end = slice_counts.fold_apart, interrupted_moves._stay, MoveEnds.end
     sessions: list[int] = []
@@ -212,6 +221,7 @@ def test_a_service_keeps_the_slice_for_itself_while_it_folds_many_events(
     monkeypatch.setattr(interrupted_moves, "_stay", note)
     monkeypatch.setattr(MoveEnds, "end", end_and_lose)
     kill_mover(stores.dsns[0], _NUMBER, 1, "commit")
+    assert rows(stores.dsns[1], "DELETE FROM taken_counts RETURNING slice")
     # when
     _look_until_ended(sharded, stores)
     # then

@@ -1,7 +1,10 @@
 """A slice that moves between shards: what was recorded of its visitors is there afterwards, and goes on."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import Any, Final, LiteralString
 
@@ -11,10 +14,12 @@ import pytest
 from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
 from offerlog_application.ports.erasure import HeldRow
-from offerlog_application.ports.shards import ShardError
+from offerlog_application.ports.shards import MovedSlice, ShardBusyError, ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
+from offerlog_infrastructure.postgres.shards import moving, slice_keeping
 from offerlog_infrastructure.postgres.shards.move_steps import Move
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
@@ -318,10 +323,10 @@ def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], s
     assert sharded.report(ReportQuery("default")).rows
 
 
-def test_a_mover_that_another_one_has_overtaken_does_not_say_where_the_slice_is(
+def test_a_mover_that_another_one_has_overtaken_looks_again(
     services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have read the same owner; the slice went with the first one."""
+    """Both have read the same owner. The slice went with the first one, to where both would bring it."""
     check = SliceMover._check
 
     def overtake(mover: SliceMover, move: Move) -> None:
@@ -330,11 +335,33 @@ def test_a_mover_that_another_one_has_overtaken_does_not_say_where_the_slice_is(
         move_slice(stores, _NUMBER, 1)
 
     monkeypatch.setattr(SliceMover, "_check", overtake)
-    with pytest.raises(
-        ShardError, match=r"another command has moved the slice: see `offerlog shards status`"
-    ):
-        move_slice(stores, _NUMBER, 1)
+    assert move_slice(stores, _NUMBER, 1) == MovedSlice(1, 0, 0.0)
     assert owners_of(stores, _NUMBER) == [1]
+    _check(services, stores)
+
+
+def test_two_moves_in_opposite_directions_do_not_wait_for_each_other_in_a_circle(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would get the lock of its source, and wait in vain for that of the other. One waits for both."""
+    enter, both = slice_keeping.enter_rebuild_lock, threading.Barrier(2)
+
+    def enter_together(held: ExitStack, connection: Any, seconds: float) -> None:
+        enter(held, connection, seconds)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1.0)
+
+    monkeypatch.setattr(moving, "enter_rebuild_lock", enter_together)
+    with ThreadPoolExecutor(2) as pool:
+        moves = [pool.submit(move_slice, stores, number, shard) for number, shard in ((_NUMBER, 1), (9, 0))]
+        assert [one.result(60).source for one in moves] == [0, 1]
+    assert (owners_of(stores, _NUMBER), owners_of(stores, 9)) == ([1], [0])
+    # and whoever has waited in vain for a lock is told that it was busy
+    monkeypatch.undo()
+    monkeypatch.setattr(moving, "_LOCK_SECONDS", 0.0)
+    with services[0]._router.home.keep_slices(), pytest.raises(ShardBusyError) as caught:
+        move_slice(stores, _NUMBER, 0)
+    assert code_of(caught.value) is ExitCode.BUSY
     _check(services, stores)
 
 

@@ -30,6 +30,7 @@ from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, connected
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock, is_mover_there
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 
 _SHORT_SECONDS: Final = 2.0
 """Seconds for which a move may be fenced, before a service looks if its mover stands still."""
@@ -170,7 +171,7 @@ class InterruptedMoves:
             with connected(target) as connection, connection.cursor() as cursor:
                 watched.silent = end_hung_sessions(cursor, table, LOCK_SPACE, watched.silent)
         elif time.monotonic() - watched.since > _STANDS_STILL_SECONDS:
-            self._ends.end(move, None, seconds=0.0)
+            self._ends.end(move, seconds=0.0)
             _log.warning("%s stood still, and was completed: %s", _name(move), _of_owner(move.target))
 
     def _end(self, move: Move, target: OfferlogApplication) -> None:
@@ -188,7 +189,7 @@ class InterruptedMoves:
                 if self._ends.undo(move):
                     step, owner = "undone", move.source
                 elif is_fenced:
-                    self._ends.end(move, None, _PASS_SECONDS, lambda _: _stay(connection))
+                    self._ends.end(move, _PASS_SECONDS, lambda _: _stay(connection))
                     step, owner = "completed", move.target
                 else:
                     return
@@ -214,6 +215,8 @@ class InterruptedMoves:
         ]
         for one in stale:
             if one in self._stale and not self._is_mover_there(one):
+                epoch = move_steps.read_slice(self._stores[one.target], one.slice).epoch
+                self._ends.forget_counts(one.target, TakenSlice(one.slice, epoch))
                 with connected(self._home) as connection:
                     connection.execute(_FORGET_NOTED, one._asdict())
         self._stale = stale

@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, LiteralString
 
+from psycopg.rows import tuple_row
+
 from offerlog_application.ports.shards import MoveProgress, ShardError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_steps import Move, connected
-from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
 from offerlog_infrastructure.postgres.shards.slice_leave import leave
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice, delete_counts, read_taken
 
 PASS_SECONDS: Final = 60.0
 """Seconds for which a command waits until projections and tree of the source pass the slice's last event."""
@@ -61,7 +63,6 @@ class MoveEnds:
     def end(
         self,
         move: Move,
-        counts: SliceCounts | None,
         seconds: float = PASS_SECONDS,
         on_events: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -69,20 +70,30 @@ class MoveEnds:
 
         Args:
             move: The move.
-            counts: The counts of the slice; None to fold them from its events.
             seconds: How long to wait for projections and tree of the source.
-            on_events: Called with the number of events that are folded, if they are.
+            on_events: Called with the number of events that are folded, if the counts are not stored.
 
         Raises:
             ShardError: The rows could not be deleted yet; see `leave`.
-            StoreUnavailableError: The home or the source cannot be reached.
+            StoreUnavailableError: The home, the source or the target cannot be reached.
         """
-        source = self.find_store(move.source)
+        source, target = self.find_store(move.source), self.find_store(move.target)
         self.update_directory(move.slice, move.target, move.label + 2)
         self.note(MoveProgress(move.slice, move.source, move.target, "leaving", 0, 0))
-        fenced = SliceRange(move.slice), move.label + 1
-        leave(source, move.source, fenced, counts, seconds, on_events=on_events)
+        taken = TakenSlice(move.slice, move.label + 1)
+        counts = read_taken(target, taken)
+        leave(
+            source, move.source, (SliceRange(move.slice), taken.epoch), counts, seconds, on_events=on_events
+        )
+        self.forget_counts(move.target, taken)
         self.forget(move.slice)
+
+    def forget_counts(self, target: int, taken: TakenSlice) -> None:
+        """Delete the counts that the take has stored; if that fails, the next take deletes them."""
+        with suppress(OfferlogError):
+            store = self.find_store(target)
+            with connected(store) as connection:
+                delete_counts(connection.cursor(row_factory=tuple_row), store.log.datastore.schema, taken)
 
     def undo(self, move: Move) -> bool:
         """Undo a move: close its label, and reopen the source. Return False if the slice was taken.

@@ -102,6 +102,13 @@ def read_slice(store: OfferlogApplication, number: int) -> SliceRow:
     return SliceRow(*row)
 
 
+def is_owned(connection: Connection[Any], number: int, label: int) -> bool:
+    """Return True if a shard owns a slice under a label."""
+    row: Any = _tuples(connection).execute(_SELECT_SLICE, (number,)).fetchone()
+    of_shard = SliceRow(*row)
+    return of_shard.is_owned and of_shard.epoch == label
+
+
 def stage(store: OfferlogApplication, number: int, source: int, label: int) -> bool:
     """Note on the target that a slice may be taken by a label; False if that label is closed there."""
     with connected(store) as connection:

@@ -24,7 +24,7 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.rebuilds import RebuildRunningError
-from offerlog_application.ports.shards import MovedSlice, MoveProgress, ShardError
+from offerlog_application.ports.shards import MovedSlice, MoveProgress, ShardBusyError, ShardError
 from offerlog_application.ports.write_fence import FenceTimeoutError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import StoreConnection
@@ -36,9 +36,9 @@ from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy, check_archive
-from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts
 from offerlog_infrastructure.postgres.shards.slice_keeping import enter_rebuild_lock
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 
 _FENCE_SECONDS: Final = 4.0
 """Seconds to wait for writers of the source that are at work at the fence."""
@@ -101,26 +101,30 @@ class SliceMover:
 
         Raises:
             ShardError: That cannot be. The slice is where it was, or the error says otherwise.
+            ShardBusyError: Another one is at work on the slice, or on a shard. The slice is where it was.
             FenceTimeoutError: Some writers of the source have not ended. The slice is where it was.
             StoreUnavailableError: A shard cannot be reached. The same call goes on, or undoes what was begun.
         """
-        self._settle(_LOCK_SECONDS)
-        source, row = self._find_owner()
-        if source == target:
-            self._ends.update_directory(self._number, target, row.epoch)
-        self._check_left(row)
-        if source == target:
-            self._ends.forget(self._number)
-            return MovedSlice(target, 0, 0.0)
-        move = Move(self._number, source, target, row.epoch)
-        self._check(move)
-        try:
-            with self._locked(move) as (reader, writer):
-                return self._carry_out(move, reader, writer)
-        except OfferlogError as error:
-            if self._left:
-                raise ShardError(f"{error}; {self._left}") from error
-            raise
+        while True:
+            self._settle(_LOCK_SECONDS)
+            source, row = self._find_owner()
+            if source == target:
+                self._ends.update_directory(self._number, target, row.epoch)
+            self._check_left(row)
+            if source == target:
+                self._ends.forget(self._number)
+                return MovedSlice(target, 0, 0.0)
+            move = Move(self._number, source, target, row.epoch)
+            self._check(move)
+            try:
+                with self._locked(move) as (reader, writer):
+                    if move_steps.is_owned(reader, self._number, move.label):
+                        return self._carry_out(move, reader, writer)
+            except OfferlogError as error:
+                if self._left:
+                    raise ShardError(f"{error}; {self._left}") from error
+                raise
+            # another command has moved the slice while this one waited for the locks: look again
 
     def undo(self) -> int:
         """Undo a move that is under way, or end one that cannot be undone; returns the owner.
@@ -150,7 +154,7 @@ class SliceMover:
             seconds: How long to wait for a mover that is at work; None to end its move at once.
 
         Raises:
-            ShardError: Another mover is at work.
+            ShardBusyError: Another mover is at work.
         """
         for number, store in self._stores.items():
             row = move_steps.read_slice(store, self._number)
@@ -162,7 +166,7 @@ class SliceMover:
                     connection = held.enter_context(connected(self._ends.find_store(move.target)))
                     held.enter_context(self._held(connection, seconds))
                 if not self._ends.undo(move):
-                    self._end(move, None)
+                    self._end(move)
 
     def _find_owner(self) -> tuple[int, SliceRow]:
         """Return the shard that owns the slice.
@@ -211,38 +215,41 @@ class SliceMover:
 
     @contextmanager
     def _locked(self, move: Move) -> Iterator[tuple[StoreConnection, StoreConnection]]:
-        """Lend a connection to each shard, which keeps rebuilds and other moves off.
+        """Lend a connection to the source and one to the target, which keep rebuilds and other moves off.
+
+        Locks are taken in the order of the shards' numbers: of two moves between the same shards, one waits
+        for the other.
 
         Raises:
-            ShardError: Another one is at work there.
+            ShardBusyError: Another one is at work there.
         """
         with ExitStack() as held:
-            lent = []
-            for number in (move.source, move.target):
+            lent: dict[int, StoreConnection] = {}
+            for number in sorted((move.source, move.target)):
                 store = self._ends.find_store(number)
                 held.enter_context(store_reached(store.log.datastore))
                 connection = held.enter_context(store.connect_to_move(idle_seconds=0))
                 try:
                     enter_rebuild_lock(held, connection, _LOCK_SECONDS)
                 except RebuildRunningError as error:
-                    raise ShardError(
+                    raise ShardBusyError(
                         "another move, a rebuild of projections, the deletion of an organization, or a"
                         f" rotation of keys is at work on shard {number}: wait for its end"
                     ) from error
-                lent.append(connection)
-            held.enter_context(self._held(lent[1], _LOCK_SECONDS))
-            yield lent[0], lent[1]
+                lent[number] = connection
+            held.enter_context(self._held(lent[move.target], _LOCK_SECONDS))
+            yield lent[move.source], lent[move.target]
 
     @contextmanager
     def _held(self, connection: StoreConnection, seconds: float) -> Iterator[None]:
         """Hold the lock of the slice on the target.
 
         Raises:
-            ShardError: Another one is at work on the slice.
+            ShardBusyError: Another one is at work on the slice.
         """
         with hold_mover_lock(connection, self._number, seconds) as is_held:
             if not is_held:
-                raise ShardError(
+                raise ShardBusyError(
                     f"another command moves slice {self._number:x}: wait for its end, or undo its move by"
                     f" `offerlog shards move {self._number:x} --undo`"
                 )
@@ -264,6 +271,7 @@ class SliceMover:
             with writer.transaction():
                 copy = self._copy(move, reader, writer)
                 self._await_hung(source, writer)
+                copy.folded.store_counts(TakenSlice(move.slice, move.label + 1))
                 writer.execute(_LIMIT_IDLENESS)
                 writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
                 copy.add_most()
@@ -277,10 +285,10 @@ class SliceMover:
             self._try_to_undo(move)
             if not isinstance(error, Exception) or not move_steps.is_taken(target, self._number, move.label):
                 raise
-            self._end(move, None)  # the answer to the commit was lost
+            self._end(move)  # the answer to the commit was lost
             return MovedSlice(move.source, copy.events, time.monotonic() - began)
         seconds = time.monotonic() - began
-        self._end(move, copy.folded.take_out())
+        self._end(move)
         return MovedSlice(move.source, copy.events, seconds)
 
     def _stage_again(self, move: Move) -> None:
@@ -342,13 +350,13 @@ class SliceMover:
     def _take(self, move: Move, copy: SliceCopy, writer: StoreConnection) -> None:
         """Bring the rest to the target, and take the slice there: all of it with the commit."""
         copy.copy_rest()
-        copy.add_rest()
+        copy.add_rest(TakenSlice(move.slice, move.label + 1))
         if not move_steps.take(writer.cursor(row_factory=tuple_row), self._number, move.label):
             raise _undone()
 
-    def _end(self, move: Move, counts: SliceCounts | None) -> None:
+    def _end(self, move: Move) -> None:
         self._on_progress(MoveProgress(self._number, move.source, move.target, "leaving", 0, 0))
-        self._ends.end(move, counts)
+        self._ends.end(move)
 
     def _try_to_undo(self, move: Move) -> None:
         """Undo a move after an error; note what is left if that cannot be done."""

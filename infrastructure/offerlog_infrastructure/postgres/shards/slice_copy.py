@@ -36,6 +36,7 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     SliceRange,
 )
 from offerlog_infrastructure.postgres.shards.table_copy import TableCopy
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 
 STAND_STILL_SECONDS: Final = 60.0
 """Seconds to wait for projections that do not move, and for erasures that are not complete."""
@@ -191,9 +192,9 @@ class SliceCopy:
         self.folded.add_counts()
         self._add_refusals()
 
-    def add_rest(self) -> None:
-        """Add what has come since, right before the commit."""
-        self.folded.add_rest()
+    def add_rest(self, taken: TakenSlice) -> None:
+        """Add what has come since, right before the commit; and store the counts of the slice."""
+        self.folded.add_rest(taken)
         self._add_refusals()
 
     def _add_refusals(self) -> None:

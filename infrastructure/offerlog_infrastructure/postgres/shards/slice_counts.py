@@ -2,7 +2,7 @@
 
 Tables of counts have no slice. So temporary tables of the same names stand before them on the connection of
 the move: the projections write into these without knowing. Afterwards the target adds what they hold to the
-tables that are read, and the source subtracts it.
+tables that are read, and the source subtracts it (see `taken_counts`).
 
 Most events are loaded as a rebuild loads them, and the few that come later are merged as a projector does it.
 """
@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from psycopg import Connection, Cursor, sql
+from psycopg import Connection, sql
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.shards import ShardError
 from offerlog_application.projections.proof import prove
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import (
@@ -27,35 +26,28 @@ from offerlog_infrastructure.postgres.log.pages import (
 )
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, create_merge_tables
-from offerlog_infrastructure.postgres.projections.tables.table import Merge, names_of
+from offerlog_infrastructure.postgres.projections.tables.table import names_of
 from offerlog_infrastructure.postgres.shards.slice_range import DEAD_LETTERS, PROJECTED, SliceRange
+from offerlog_infrastructure.postgres.shards.taken_counts import (
+    DEAD,
+    KEYS,
+    PROOFS,
+    SliceCounts,
+    TakenSlice,
+    delete_counts,
+    merge_of,
+    select_counts,
+    store_counts,
+)
 
 _PAGE: Final = 2_000
 _STREAMS_AT_ONCE: Final = 500
 
-_KEYS: Final[Mapping[LiteralString, int]] = {
-    "performance_counts": 6,
-    "performance_days": 6,
-    "form_rejections": 4,
-    "blocked_counts": 6,
-}
-"""The tables of counts: the number of columns that say what is counted; they come first."""
-
 _NEWEST: Final = "action_map_names"
 """Here the newest row wins. The source keeps its own: a name is right wherever its event lies."""
 
-_NULLABLE: Final = {
-    ("performance_counts", "action_map_version"),
-    ("performance_days", "action_map_version"),
-    ("blocked_counts", "action_map_version"),
-    ("blocked_counts", "media_type"),
-}
-_COUNT_BELOW: LiteralString = (
-    "SELECT count(*) FROM {table} AS c JOIN {gone} AS g ON {match} WHERE {signs} < 0"
-)
 _LOADED: Final = "loaded_"
-_SAME: LiteralString = "c.{0} IS NOT DISTINCT FROM g.{0}"
-_BOOKS: Final = ("projection_proofs", "dead_letters")
+_BOOKS: Final = (PROOFS, DEAD)
 _EMPTY_STAGES: Final = sql.SQL("TRUNCATE {}").format(
     sql.SQL(", ").join(
         sql.Identifier("pg_temp", merge.stage) for projection in PROJECTIONS for merge in projection.merges
@@ -77,12 +69,6 @@ _ADD_PROOFS: LiteralString = """
     ON CONFLICT (view, slice) DO UPDATE SET
         events = p.events + excluded.events, digest = p.digest + excluded.digest
 """
-_SUBTRACT_PROOFS: LiteralString = """
-    UPDATE projection_proofs AS p SET events = p.events - gone.events, digest = p.digest - gone.digest
-    FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::numeric[]) AS gone (view, slice, events, digest)
-    WHERE p.view = gone.view AND p.slice = gone.slice
-"""
-
 _Proofs = Sequence[Sequence[Any]]
 
 
@@ -101,7 +87,7 @@ class FoldedSlice:
         self._schema = schema
         self._range = slice_range
         self._mapper = EventMapper()
-        self._prefixes: dict[str, list[str]] = {one: [""] for one in (*_KEYS, _NEWEST, *_BOOKS)}
+        self._prefixes: dict[str, list[str]] = {one: [""] for one in (*KEYS, _NEWEST, *_BOOKS)}
 
     def begin(self, *, aside: bool = False) -> None:
         """Put empty temporary tables before those of the counts.
@@ -113,7 +99,7 @@ class FoldedSlice:
         others = [one.name for one in PROJECTED] if aside else []
         for table in (*_BOOKS, *others):
             self._create(table)
-        for table in (*_KEYS, _NEWEST):
+        for table in (*KEYS, _NEWEST):
             self._create(table, "INCLUDING ALL EXCLUDING INDEXES")  # what is loaded is added up afterwards
 
     def fold_all(self, on_events: Callable[[int], None]) -> None:
@@ -130,7 +116,7 @@ class FoldedSlice:
         for projection in PROJECTIONS:
             if projection.finish:
                 self._connection.execute(projection.finish)
-        for table in (*_KEYS, _NEWEST):
+        for table in (*KEYS, _NEWEST):
             self._rename(table, _LOADED)
             self._create(table)
             self._cursor.execute(
@@ -211,21 +197,14 @@ class FoldedSlice:
             ).fetchall()
         }
 
-    def take_out(self) -> "SliceCounts":
-        """Return the counts and the proofs, as another connection can put them in; also behind `add_rest`."""
-        return SliceCounts(
-            {table: [self._read(table, prefix) for prefix in self._prefixes[table]] for table in _KEYS},
-            self.proofs(),
-            frozenset(self.dead_streams()),
-        )
+    def take_out(self) -> SliceCounts:
+        """Return the counts and the books, as a source can subtract them."""
+        return select_counts(self._cursor, {table: self._last(table) for table in (*KEYS, *_BOOKS)})
 
-    def _read(self, table: LiteralString, prefix: str) -> bytes:
-        with self._cursor.copy(
-            sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)").format(
-                _columns(table), sql.Identifier("pg_temp", f"{prefix}{table}")
-            )
-        ) as copy:
-            return b"".join(bytes(block) for block in copy)
+    def store_counts(self, taken: TakenSlice) -> None:
+        """Store the counts up to now as those of a slice that is taken; `add_rest` stores later ones."""
+        delete_counts(self._cursor, self._schema, taken)
+        store_counts(self._cursor, self._schema, taken, {table: self._last(table) for table in KEYS})
 
     def add_counts(self) -> None:
         """Add the counts up to now to those of the store; those of further events are apart from them.
@@ -233,15 +212,15 @@ class FoldedSlice:
         The caller holds the rows of the positions, so no projector writes the counts meanwhile.
         """
         self._add_counts()
-        for table in (*_KEYS, _NEWEST):
+        for table in (*KEYS, _NEWEST):
             self._prefixes[table].append("")
             self._create(table)
         self._cursor.execute(_EMPTY_STAGES)
 
     def _add_counts(self) -> None:
-        for table in (*_KEYS, _NEWEST):
+        for table in (*KEYS, _NEWEST):
             self._put_aside(table)  # it is in the way
-            merge = _merge_of(table)
+            merge = merge_of(table)
             staged = self._cursor.execute(
                 sql.SQL("INSERT INTO {} SELECT {} FROM {}").format(
                     sql.Identifier(merge.stage), _columns(table), self._last(table)
@@ -250,8 +229,13 @@ class FoldedSlice:
             if staged.rowcount:
                 self._cursor.execute(merge.statement)
 
-    def add_rest(self) -> None:
-        """Add the counts that came since, and the proofs and the dead letters of all events."""
+    def add_rest(self, taken: TakenSlice) -> None:
+        """Add the counts that came since, and the proofs and the dead letters of all events.
+
+        They are stored as those of a slice that is taken, too.
+        """
+        of_slice = {table: self._last(table) for table in (*KEYS, *_BOOKS)}
+        store_counts(self._cursor, self._schema, taken, of_slice)
         self._add_counts()
         for table in _BOOKS:
             self._put_aside(table)
@@ -274,102 +258,8 @@ class FoldedSlice:
         return sql.Identifier("pg_temp", f"{self._prefixes[table][-1]}{table}")
 
 
-class SliceCounts:
-    """The counts of a slice, apart from any connection.
-
-    Args:
-        tables: The rows of each table of counts, as COPY has them, in one or more parts that add up.
-        proofs: The proofs: projection, slice, events and digest.
-        dead_streams: The dead letters: projection, stream and version.
-    """
-
-    def __init__(
-        self,
-        tables: Mapping[LiteralString, Sequence[bytes]],
-        proofs: _Proofs,
-        dead_streams: frozenset[tuple[Any, ...]],
-    ) -> None:
-        self._tables = tables
-        self._proofs = proofs
-        self.dead_streams = dead_streams
-
-    def subtract(self, cursor: Cursor[Any], schema: str) -> None:
-        """Subtract the counts from those of a store, in the current transaction.
-
-        The caller holds the rows of the positions.
-
-        Raises:
-            ShardError: The store does not have these counts.
-        """
-        for table, parts in self._tables.items():
-            for rows in parts:
-                _subtract(cursor, schema, table, rows)
-        cursor.execute(_SUBTRACT_PROOFS, _turned(self._proofs))
-
-
-def _subtract(cursor: Cursor[Any], schema: str, table: LiteralString, rows: bytes) -> None:
-    """Subtract some counts from those in a table.
-
-    Raises:
-        ShardError: The table does not have these counts.
-    """
-    gone = sql.Identifier(f"gone_{table}")
-    cursor.execute(
-        sql.SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
-            gone, _columns(table), sql.Identifier(schema, table)
-        )
-    )
-    with cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(gone)) as copy:
-        copy.write(rows)
-    expected = cursor.rowcount
-    names = names_of(_merge_of(table).columns).split(", ")
-    keys, counts = names[: _KEYS[table]], names[_KEYS[table] :]
-    match = sql.SQL(" AND ").join(
-        sql.SQL(_SAME if (table, key) in _NULLABLE else "c.{0} = g.{0}").format(sql.Identifier(key))
-        for key in keys
-    )
-    where = {"table": sql.Identifier(schema, table), "gone": gone, "match": match}
-    cursor.execute(
-        sql.SQL("UPDATE {table} AS c SET {differences} FROM {gone} AS g WHERE {match}").format(
-            differences=sql.SQL(", ").join(
-                sql.SQL("{0} = c.{0} - g.{0}").format(sql.Identifier(count)) for count in counts
-            ),
-            **where,
-        )
-    )
-    updated = cursor.rowcount
-    signs = sql.SQL("least({})").format(sql.SQL(", ").join(map(_of_c, counts)))
-    below = cursor.execute(sql.SQL(_COUNT_BELOW).format(signs=signs, **where)).fetchone()
-    if updated != expected or below != (0,):
-        raise ShardError(
-            f"the counts of the slice are not part of those in {table}: run `offerlog projections"
-            " verify --contents`, and rebuild what differs"
-        )
-    cursor.execute(
-        sql.SQL("DELETE FROM {table} AS c USING {gone} AS g WHERE {match} AND {zero}").format(
-            zero=sql.SQL(" AND ").join(sql.SQL("{} = 0").format(_of_c(count)) for count in counts),
-            **where,
-        )
-    )
-    cursor.execute(sql.SQL("DROP TABLE {}").format(gone))
-
-
-def _of_c(column: str) -> sql.Composed:
-    return sql.SQL("c.{}").format(sql.Identifier(column))
-
-
-def _merge_of(table: LiteralString) -> Merge:
-    """Return how the projector writes a table of counts."""
-    return next(
-        merge
-        for projection in PROJECTIONS
-        for merge in projection.merges
-        if f"INSERT INTO {table} " in merge.statement
-    )
-
-
 def _columns(table: LiteralString) -> sql.SQL:
-    return sql.SQL(names_of(_merge_of(table).columns))
+    return sql.SQL(names_of(merge_of(table).columns))
 
 
 def _turned(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:

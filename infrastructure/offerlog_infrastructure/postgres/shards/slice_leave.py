@@ -11,7 +11,7 @@ from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_application.ports.shards import ShardError
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards.move_steps import connected
-from offerlog_infrastructure.postgres.shards.slice_counts import SliceCounts, fold_apart
+from offerlog_infrastructure.postgres.shards.slice_counts import fold_apart
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
     DEAD_LETTERS,
@@ -24,6 +24,7 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     VISITORS,
     SliceRange,
 )
+from offerlog_infrastructure.postgres.shards.taken_counts import SliceCounts
 
 _LOOK_SECONDS: Final = 0.02
 
@@ -71,7 +72,8 @@ def leave(
         store: The source.
         shard: Its number.
         fenced: The slice, and its epoch since the fence.
-        counts: The counts of the slice; None to fold them from its events.
+        counts: The counts of the slice, as the take has stored them. None to fold them from its events: an
+            offerlog before migration 59 has taken the slice.
         seconds: How long to wait.
         on_events: Called with the number of events that are folded, if they are.
 
@@ -167,7 +169,7 @@ def _check_dead_letters(
             slice_range.rows_of(DEAD_LETTERS)
         )
     ).fetchall()
-    if {*found} != counts.dead_streams:
+    if {*found} != counts.dead_streams():
         raise ShardError(
             f"the slice is moved, and other visitor-offers of it wait as dead letters on shard {shard} than"
             " on the target: run `offerlog projections dead-letters --retry`, and the same command again"
