@@ -1,7 +1,7 @@
 """The stores of an installation, for those who set it up and look at it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from offerlog_application.ports.shards import (
     MoveProgress,
     ShardError,
     ShardState,
+    ShardUnreachedError,
 )
 from offerlog_application.sharding.checking import StoreContent, find_faults
 from offerlog_application.sharding.joined_tree import JoinedTree, name_places
@@ -148,7 +149,7 @@ class Installation:
             ShardError: The store is the only one, or a slice is on its way.
             OfferlogError: A store cannot be opened.
         """
-        with self._opened(needs_all=True) as stores:
+        with self._opened() as stores:
             before = _read_settled(stores)
             clock = SystemClock()
             trees = {number: store.tree(clock) for number, store in stores.items()}
@@ -179,7 +180,7 @@ class Installation:
             ShardError: The store is the only one, or one at an address is another.
             OfferlogError: One of them cannot be opened.
         """
-        with self._opened(needs_all=True) as stores:
+        with self._opened() as stores:
             shard_map = self._home.directory().read_map()
             contents: dict[int, StoreContent] = {}
             for done, (number, store) in enumerate(stores.items()):
@@ -194,7 +195,12 @@ class Installation:
             ShardError: That cannot be.
             OfferlogError: See `SliceMover.move`.
         """
-        with self._opened() as stores:
+        with self._opened_to_move() as (stores, silent):
+            if target not in stores and target not in silent:
+                there = ", ".join(map(str, sorted({*stores, *silent})))
+                raise ShardError(f"there is no shard {target}: there are {there}")
+            if target in silent:
+                raise ShardError(_describe_silent({target: silent[target]}))
             return self._home.move_slice(stores, number, target, on_progress)
 
     def undo_move(self, number: int) -> int:
@@ -204,19 +210,46 @@ class Installation:
             ShardError: No shard that can be reached owns the slice.
             OfferlogError: See `SliceMover.undo`.
         """
-        with self._opened() as stores:
+        with self._opened_to_move() as (stores, _):
             return self._home.undo_move(stores, number)
 
     def moves(self) -> Sequence[MoveProgress]:
         """Return the moves that are under way, or were interrupted last, as far as the home knows."""
         return self._home.directory().moves() if self._home.is_home else []
 
+    def numbers(self) -> Sequence[int]:
+        """Return the numbers of all shards, ascending; that of the home for a store that is the only one."""
+        return self._home.directory().read_map().numbers if self._home.is_home else [HOME]
+
     @contextmanager
-    def _opened(self, *, needs_all: bool = False) -> Iterator[Mapping[int, OpenStore]]:
-        """Open all shards that can be reached, by number, the home first.
+    def _opened_to_move(
+        self,
+    ) -> Iterator[tuple[Mapping[int, OpenStore], Mapping[int, StoreUnavailableError]]]:
+        """Open the shards that can be reached, and return beside them why the others cannot be.
+
+        An error that one of these is needed gets the reason, too.
+
+        Raises:
+            ShardError: The store is the only one, or one at an address is another.
+            OfferlogError: One of them cannot be opened.
+        """
+        silent: dict[int, StoreUnavailableError] = {}
+        with self._opened(silent) as stores:
+            try:
+                yield stores, silent
+            except ShardUnreachedError as error:
+                if not silent:
+                    raise
+                raise ShardError(f"{error} ({_describe_silent(silent)})") from error
+
+    @contextmanager
+    def _opened(
+        self, silent: dict[int, StoreUnavailableError] | None = None
+    ) -> Iterator[Mapping[int, OpenStore]]:
+        """Open all shards, by number, the home first.
 
         Args:
-            needs_all: True if one that cannot be reached is an error.
+            silent: Takes in the errors of those that cannot be reached; None if that ends all.
 
         Raises:
             ShardError: The store is the only one, or one at an address is another.
@@ -227,7 +260,7 @@ class Installation:
         stores = {HOME: self._home}
         with ExitStack() as held:
             for shard, url in sorted(self._home.directory().addresses().items()):
-                with nullcontext() if needs_all else suppress(StoreUnavailableError):
+                try:
                     store = held.enter_context(
                         OpenStore(
                             None,
@@ -239,6 +272,11 @@ class Installation:
                         )
                     )
                     store.check_number(shard)
+                except StoreUnavailableError as error:
+                    if silent is None:
+                        raise
+                    silent[shard] = error
+                else:
                     stores[shard] = store
             yield stores
 
@@ -255,6 +293,10 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _describe_silent(silent: Mapping[int, StoreUnavailableError]) -> str:
+    return "; ".join(f"shard {number}: {error}" for number, error in silent.items())
 
 
 def _show_shard(

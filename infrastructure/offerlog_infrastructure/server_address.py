@@ -70,6 +70,17 @@ def add_password_of(database_url: str, other: str) -> str:
     return make_conninfo(database_url, password=str(password))
 
 
+def shorten_address(database_url: str) -> str:
+    """Return the place in an address: `host:port/database`, as far as it states them.
+
+    Args:
+        database_url: An address that `check_address` has checked.
+    """
+    parts = conninfo_to_dict(database_url)
+    host, port, name = (str(parts.get(one) or "") for one in ("host", "port", "dbname"))
+    return (f"{host}:{port}" if port else host) + (f"/{name}" if name else "")
+
+
 def add_name(database_url: str, name: str) -> str:
     """Let connections state a name, unless the address already has one.
 

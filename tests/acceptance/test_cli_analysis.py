@@ -72,6 +72,10 @@ def test_reports_for_programs(recorded: CommandLine, tmp_path: Path) -> None:
     newest = recorded("visitors", "--limit", "2", "--format", "json").lines
     assert newest == recorded("visitors", "--format", "json").lines[:2]
     assert newest[0]["position"] > newest[1]["position"]
+    table = recorded("visitors", "--limit", "2").text.splitlines()
+    assert [line.index(one["customer_id_type"]) for line, one in zip(table[1:], newest, strict=True)] == [
+        table[0].index("visitor")
+    ] * 2
     by_visitors = recorded(*number, "offered", "--count-by", "visitors", "--format", "json").lines
     assert by_visitors == lines
     assert "give cohort offered" in recorded.fails(*number, "rejected_at_form")

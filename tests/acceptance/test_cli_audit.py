@@ -50,6 +50,9 @@ def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
     assert (rejected["stage"], rejected["action_map_version"]) == ("form", 2)
     assert now["events"][0]["timeout_seconds"] == 45
     early = offerlog(*pair, "--format", "json", "--version", "2").json
+    assert "--version: the last version of this visitor-offer is 5, not 99" in offerlog.fails(
+        *pair, "--version", "99"
+    )
     assert early == {"known": True, "state": "errored", "version": 2, "events": now["events"][:2]}
     then = offerlog(*pair, "--format", "json", "--as-of", errored["recorded_at"]).json
     assert then == early

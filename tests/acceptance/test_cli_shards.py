@@ -69,10 +69,23 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
             *words, code=1
         )
     # and wrong calls are usage errors
+    assert "there are shards 0, 1, 2" in command.fails("audit", "keygen", "--shard", "9")
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
-    # and a server that is away is an error of a report, unless what the others have is asked for
+    _check_one_is_away(command, home, other)
+    # and a shard that does not own what the directory says is found
+    rows(other, "UPDATE slices SET is_owned = slice <> 4 WHERE slice < 10 AND slice <> 3")
+    states = command("shards", "status", "--format", "json", code=3).lines
+    assert states[1]["state"].startswith("owns the slices 0-2,5-9")
+
+
+def _check_one_is_away(command: CommandLine, home: str, other: str) -> None:
+    """Check that a server that is away is named, and that a report without it must be asked for."""
     whole = command("report", "--format", "json").json["rows"]
     rows(home, "UPDATE shards SET url = 'postgresql://nobody@127.0.0.1:1/x' WHERE number = 1")
+    shown = command("shards", "status", code=1).text.splitlines()
+    assert shown[2].split() == ["1", "127.0.0.1:1/x", "0-2,4-9", "-", "unreachable"]
+    assert shown[4].startswith("Shard 1: the store cannot be reached: connection failed")
+    assert "shard 1: the store cannot be reached" in command.fails("shards", "move", "3", "--to", "1", code=1)
     missing = "0-2,4-9"
     assert f"shard 1 (slices: {missing})" in command("report", code=1).errors
     partial = command("report", "--partial", "--format", "json").json
@@ -82,10 +95,6 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     assert f"visitors of the slices {missing} are missing" in command("report", "--partial").text
     assert "--partial goes with neither" in command.fails("report", "--partial", "--proof")
     rows(home, "UPDATE shards SET url = %s WHERE number = 1", without_password(other))
-    # and a shard that does not own what the directory says is found
-    rows(other, "UPDATE slices SET is_owned = slice <> 4 WHERE slice < 10 AND slice <> 3")
-    states = command("shards", "status", "--format", "json", code=3).lines
-    assert states[1]["state"].startswith("owns the slices 0-2,5-9")
 
 
 def _check_analyses(command: CommandLine, report: list[dict[str, Any]]) -> None:
@@ -166,3 +175,12 @@ def test_each_server_archives_its_own_visitors(
         assert (done[0]["events"], done[1]["events"]) == (0, done[1]["archived_events"])
         assert command("report", "--format", "json").text == report
         assert [one["shard"] for one in command(*older).lines] == [0, 1]
+        # and each has a checkpoint of its own; where one cannot be kept, those of the others are shown
+        for shard in ("0", "1"):
+            command("audit", "keygen", "--origin", f"shop.example/{shard}", "--shard", shard)
+        (tmp_path / "kept").mkdir()
+        (tmp_path / "kept-shard-1").touch()
+        signed = command("audit", "checkpoint", "--to", str(tmp_path / "kept"), code=1)
+        assert signed.text.startswith("shop.example/0\n")
+        assert "shop.example/1" not in signed.text
+        assert "offerlog: shard 1:" in signed.errors

@@ -170,6 +170,10 @@ class ShardBusyError(ShardError):
     """Another process is at work on the same shard or slice; the same call may succeed later."""
 
 
+class ShardUnreachedError(ShardError):
+    """A shard that is needed is not among those that can be reached."""
+
+
 class NotOverShardsError(OfferlogError):
     """A use that does not work over several servers yet; nothing was done.
 

@@ -104,6 +104,8 @@ def history(
             version=version,
             as_of=moment,
         )
+    if version is not None and 0 < found.version < version:
+        raise usage(f"--version: the last version of this visitor-offer is {found.version}, not {version}")
     if form is Form.JSON:
         print_json(describe_history(found))
         return

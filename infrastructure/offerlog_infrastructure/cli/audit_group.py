@@ -2,7 +2,7 @@
 
 import typer
 
-from offerlog_infrastructure.cli import bundles, evidence, issued_reports, witness
+from offerlog_infrastructure.cli import audit_key, bundles, evidence, issued_reports, witness
 from offerlog_infrastructure.cli.everywhere import OfferlogGroup, between
 
 
@@ -14,6 +14,6 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         callback=between,
     )
-    for family in (evidence, bundles, witness, issued_reports):
+    for family in (audit_key, evidence, bundles, witness, issued_reports):
         family.add_to(audit)
     app.add_typer(audit, name="audit")

@@ -1,8 +1,6 @@
-"""The commands audit: the key of the log, checkpoints, proofs, and the verification of the whole log."""
+"""The commands audit: checkpoints, proofs, and the verification of the whole log."""
 
-import secrets
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +8,14 @@ import typer
 
 from offerlog_application.ports.shards import HOME
 from offerlog_application.wording import format_count
+from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.cli.audit_key import no_shard
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
-from offerlog_infrastructure.cli.exit_codes import ExitCode
+from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.options import Data, KeyringFile, ListForm, file_name, folder_name
+from offerlog_infrastructure.cli.options import ListForm, folder_name
 from offerlog_infrastructure.cli.output import Form, console, print_json, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.cli.witness import Witness, WitnessKey, ask_witnesses, read_verifier_key
@@ -26,14 +26,9 @@ if TYPE_CHECKING:
     from offerlog_application.evidence.evidence import Evidence
     from offerlog_application.evidence.findings import AuditReport, Finding
     from offerlog_application.offerlog import Offerlog
+    from offerlog_domain.transparency.checkpoints import SignedCheckpoint
     from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder
-
-
-class Algorithm(StrEnum):
-    """The algorithm of the key that signs checkpoints."""
-
-    ED25519 = "ed25519"
-    MLDSA44 = "ml-dsa-44"
+    from offerlog_infrastructure.evidence.witness_client import WitnessClient
 
 
 Folder = Annotated[
@@ -56,9 +51,6 @@ Shard = Annotated[
 
 def add_to(audit: typer.Typer) -> None:
     """Add the commands to the group audit."""
-    audit.command(
-        cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit keygen --origin example.com/offers"
-    )(keygen)
     audit.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit checkpoint --to /mnt/audit")(
         checkpoint
     )
@@ -71,61 +63,6 @@ def add_to(audit: typer.Typer) -> None:
     audit.command(
         cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit verify --checkpoints /mnt/audit"
     )(verify)
-
-
-def keygen(
-    origin: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Unique name of this log, like a URL without its scheme. [dim]Default: a random one[/]",
-            show_default=False,
-        ),
-    ] = None,
-    algorithm: Annotated[Algorithm, typer.Option(help="What it signs with.")] = Algorithm.ED25519,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            parser=file_name,
-            metavar="FILE",
-            help="The new file. [dim]Default: $OFFERLOG_AUDIT_KEY, else audit.key beside the keyring[/]",
-            show_default=False,
-        ),
-    ] = None,
-    shard: Annotated[
-        int,
-        typer.Option(min=0, metavar="N", help="Of several servers, the one whose log it signs."),
-    ] = HOME,
-    data: Data = None,
-    keyring: KeyringFile = None,
-) -> None:
-    """Make the key that signs checkpoints, and print its public key.
-
-    The key is in a file of mode 0600, outside the data folder. The public
-    key is in a file beside it. Give the public key to your auditors, and
-    keep a copy of the key file. A key is never replaced. Each of several
-    servers has a key of its own: --shard.
-    """
-    from offerlog_domain.transparency.notes import SignatureType, check_name  # noqa: PLC0415 - --help need not wait
-    from offerlog_infrastructure.composition import usual_audit_key  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.evidence.audit_key import make_audit_key  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
-
-    settings = read_settings()
-    name = f"offerlog-{secrets.token_hex(8)}" if origin is None else origin
-    try:
-        check_name(name)
-    except ValueError as error:
-        raise usage(f"--origin: {error}") from None
-    usual = settings.audit_key or usual_audit_key(FileKeyring(keyring or settings.keyring))
-    place = key or place_of_shard(Path(usual), shard)
-    embedded = None if settings.database_url and not data else data or settings.data or default_data_dir()
-    kind = SignatureType.MLDSA44 if algorithm is Algorithm.MLDSA44 else SignatureType.ED25519
-    made = make_audit_key(place, name, kind, embedded)
-    with telling(f"the key is in {place}"):
-        typer.echo(str(made))
 
 
 @spread_groups
@@ -161,16 +98,33 @@ def checkpoint(
         logs = _choose(evidence_of(service).of_servers(), shard)
         for log in logs.values():
             log.check_key()  # before anything is signed
-        made = []
+        errors: list[OfferlogError] = []
+        separator = ""
         for number, log in logs.items():
             archive = _archive(to, None if shard is not None else number)
-            log.catch_up()
-            signed = log.checkpoint(archive)
-            for one in witnesses:
-                signed = log.cosign(signed, one, archive)
-            made.append(signed)
-    with telling("the checkpoint is signed and kept"):
-        typer.echo("\n".join(map(str, made)), nl=False)
+            try:
+                signed = _sign(log, archive, witnesses)
+            except OfferlogError as error:
+                if len(logs) == 1:
+                    raise
+                errors.append(error)  # the other servers go on
+                typer.echo(f"offerlog: shard {number}: {error}", err=True)
+                continue
+            with telling("the checkpoint is signed and kept"):
+                typer.echo(f"{separator}{signed}", nl=False)
+            separator = "\n"
+    if errors:
+        raise typer.Exit(code_of(errors[0]))
+
+
+def _sign(
+    log: "Evidence", archive: "CheckpointFolder | None", witnesses: "Sequence[WitnessClient]"
+) -> "SignedCheckpoint":
+    log.catch_up()
+    signed = log.checkpoint(archive)
+    for one in witnesses:
+        signed = log.cosign(signed, one, archive)
+    return signed
 
 
 @spread_groups
@@ -288,7 +242,7 @@ def _choose(logs: "Mapping[int, Evidence]", shard: int | None) -> "Mapping[int, 
     if shard is None:
         return logs
     if shard not in logs:
-        raise usage(f"--shard: there is no shard {shard}; there are {', '.join(map(str, logs))}")
+        raise no_shard(shard, logs)
     return {shard: logs[shard]}
 
 

@@ -41,10 +41,11 @@ def list_keys(
     form: ListForm = Form.TABLE,
     store: StoreOptions,
 ) -> None:
-    """List the keys: when each was made, and how many keys of this store it encrypts.
+    """List the keys: when each was made, and how many keys of the store it encrypts.
 
     The current one encrypts every new key. A former one that encrypts
-    nothing can be retired.
+    nothing can be retired. Over several servers, the keys of all of them
+    count.
     """
     with store.open(Access.MAINTAIN, project=False) as service:
         found = service.master_keys.list()
@@ -74,13 +75,13 @@ def _describe(key: "MasterKey") -> dict[str, object]:
 
 @spread_groups
 def rotate(store: StoreOptions) -> None:
-    """Make a new current key, and encrypt every key of this store with it.
+    """Make a new current key, and encrypt every key of the store with it.
 
-    Services may run meanwhile, and use the new key at once. Events are not
-    touched. If it is interrupted, the same command continues and makes no
-    further key. Replace the copies of the keyring afterwards. The former
-    key stays in the keyring, for backups and other stores: see
-    `offerlog keyring retire`.
+    Over several servers, every key of all of them. Services may run
+    meanwhile, and use the new key at once. Events are not touched. If it is
+    interrupted, the same command continues and makes no further key. Replace
+    the copies of the keyring afterwards. The former key stays in the
+    keyring, for backups and other stores: see `offerlog keyring retire`.
     """
     from offerlog_application.ports.rebuilds import RebuildProgress  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.cli.event_bar import event_bar  # noqa: PLC0415 - as above
@@ -114,7 +115,8 @@ def retire(
 ) -> None:
     """Remove a former key from the keyring, for good.
 
-    Refused while it encrypts a key of this store. Whatever else needs it can
+    Refused while it encrypts a key of the store, or of any of several
+    servers. Whatever else needs it can
     never be opened again: backups from before the rotation, and other stores
     with the same keyring that were not rotated.
     """

@@ -16,6 +16,7 @@ from offerlog_infrastructure.cli.output import usage
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
     from offerlog_application.ports.tracing import Trace
+    from offerlog_infrastructure.installation import Installation
 
 _log = logging.getLogger(__name__)
 
@@ -132,6 +133,29 @@ def _open(asked: Mapping[str, Any], *, create: bool) -> "Offerlog":
 
     with event_bar("upgrading the store") as on_upgrade:
         return open_offerlog(**asked, create=create, on_upgrade=on_upgrade)
+
+
+def open_installation(data: Path | None, keyring: Path | None, *, create: bool = False) -> "Installation":
+    """Open the installation whose home options and environment name.
+
+    Args:
+        data: The value of `--data`, if it was given.
+        keyring: The value of `--keyring`, if it was given.
+        create: True to make a missing home.
+
+    Raises:
+        OfferlogError: See `Installation`.
+    """
+    from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - as in `open_service`
+    from offerlog_infrastructure.installation import Installation  # noqa: PLC0415 - as in `open_service`
+    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - as in `open_service`
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as in `open_service`
+
+    settings = read_settings()
+    warn_of_unknown_variables()
+    database_url = None if data else settings.database_url
+    place = None if database_url else data or settings.data or default_data_dir()
+    return Installation(place, database_url, FileKeyring(keyring or settings.keyring), create=create)
 
 
 def _check_organization(service: "Offerlog", access: Access) -> None:

@@ -1,7 +1,7 @@
 """The commands organizations: the tenants of a store."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_group
 from offerlog_infrastructure.cli.options import Data, KeyringFile, ListForm, Organization, Yes
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
-
-if TYPE_CHECKING:
-    from offerlog_application.erasure.organizations import DeletionProgress
 
 
 def add_to(app: typer.Typer) -> None:
@@ -71,7 +68,8 @@ def delete(
     erase`. Visitors under a legal hold are left as they are (exit code 1).
     If it is interrupted, the same command continues.
     """
-    from offerlog_application.ports.rebuilds import RebuildProgress  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.erasure.organizations import DeletionProgress  # noqa: PLC0415 - --help need not wait
+    from offerlog_application.ports.rebuilds import RebuildProgress  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.event_bar import event_bar  # noqa: PLC0415 - as above
 
     del organization
@@ -84,9 +82,10 @@ def delete(
             typer.confirm(f"{warning}. Go on?", err=True, abort=True)
         with event_bar("erasing", "visitors") as show:
 
-            def on_progress(step: "DeletionProgress") -> None:
+            def on_progress(step: DeletionProgress) -> None:
                 show(RebuildProgress("erasing", step.done, step.total))
 
+            on_progress(DeletionProgress(0, visitors))
             deleted = service.organization_deletion.delete(name, on_progress)
     with telling("the visitors are erased"):
         print_json(deleted._asdict())

@@ -1,8 +1,10 @@
 """The command report: Action Map Performance."""
 
 import os
+from datetime import datetime, tzinfo
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -129,8 +131,9 @@ def _remark(made: "PerformanceReport", form: Format, issued: "IssuedReport | Non
 
 
 def _name_missing(made: "PerformanceReport") -> str:
-    slices = format_slices(made.missing_slices)
-    return f"NOT ALL IS COUNTED: a server cannot be reached, so visitors of the slices {slices} are missing"
+    of = "slice" if len(made.missing_slices) == 1 else "slices"
+    missing = f"visitors of the {of} {format_slices(made.missing_slices)} are missing"
+    return f"NOT ALL IS COUNTED: {missing}, as not every server can be reached"
 
 
 def _user() -> str:
@@ -195,7 +198,7 @@ def _bucket(row: "ReportRow", by: Granularity) -> str:
 
 def _title(query: "ReportQuery") -> str:
     span = " ".join(
-        f"{word} {moment.astimezone(query.zone).isoformat()}"
+        f"{word} {_write_moment(moment, query.zone)}"
         for word, moment in (("from", query.start), ("to", query.end))
         if moment is not None
     )
@@ -204,6 +207,12 @@ def _title(query: "ReportQuery") -> str:
     when = ", placed where they were offered" if query.cohort is Cohort.OFFERED else ""
     of_type = f" of {query.media_type}" if query.media_type else ""
     return f"Action Map Performance: {what}{of_type}{when}, {size}, {span or 'all time'} ({query.zone.key})"
+
+
+def _write_moment(moment: datetime, zone: tzinfo) -> str:
+    """Write an end of the range as RFC 3339 in the zone of the report; in UTC, it ends with Z."""
+    text = moment.astimezone(zone).isoformat()
+    return text.removesuffix("+00:00") + "Z" if zone is ZoneInfo("UTC") else text
 
 
 def _heading(row: "ReportRow") -> Text:

@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
+from offerlog_infrastructure.cli.opening import open_installation
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.ports.shards import MoveProgress, ShardState
-    from offerlog_infrastructure.installation import Installation
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,7 +48,7 @@ def init(store: StoreOptions) -> None:
     missing store is made. Stop all services before. There is no way back, and not everything works over
     several servers yet: see docs/operations.md, "Several servers".
     """
-    with _open(store, create=True) as installation:
+    with open_installation(store.data, store.keyring, create=True) as installation:
         installation.begin()
     with telling("the store is the home now"):
         print_json({"shard": 0, "slices": "0-f"})
@@ -82,7 +84,7 @@ def add(
     except ArgumentError as error:
         raise usage(f"--slices: {error}") from None
     try:
-        with _open(store) as installation:
+        with open_installation(store.data, store.keyring) as installation:
             number = installation.add(url, given)
     except ServerAddressError as error:
         raise usage(f"URL: {error}") from None
@@ -125,12 +127,12 @@ def move(
     if undo == (to is not None):
         raise usage("give either --to SHARD or --undo")
     if to is None:
-        with _open(store) as installation:
+        with open_installation(store.data, store.keyring) as installation:
             owner = installation.undo_move(number)
         with telling("no move is under way"):
             print_json({"slice": f"{number:x}", "shard": owner})
         return
-    with _open(store) as installation, move_bar() as on_progress:
+    with open_installation(store.data, store.keyring) as installation, move_bar() as on_progress:
         moved = installation.move(number, to, on_progress)
     with telling("the slice is moved"):
         print_json(
@@ -157,20 +159,27 @@ def status(
     one cannot be reached, 3 if one does not own what the directory says.
     """
     from offerlog_application.ports.shards import ENDED_STEPS  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_infrastructure.server_address import shorten_address  # noqa: PLC0415 - as above
 
-    with _open(store) as installation:
+    with open_installation(store.data, store.keyring) as installation:
         states, moves = installation.states(), installation.moves()
     moving = {one.slice for one in moves if one.step not in ENDED_STEPS}
     out = console()
     rows = table(out, ["shard", "server", "slices", "visitors", "state"], numbers=0)
+    reasons: list[str] = []
     for one in states:
         described = _describe(one, moving)
         if form is Form.JSON:
             print_json(described)
-        shown = [described[name] for name in ("shard", "url", "slices", "visitors", "state")]
-        rows.add_row(*("-" if value is None else str(value) for value in shown))
+        shown = [one.number, one.url and shorten_address(one.url), described["slices"], one.visitors]
+        state = "unreachable" if one.trouble else "ok" if described["state"] == "ok" else "wrong"
+        rows.add_row(*("-" if value is None else str(value) for value in shown), state)
+        if state != "ok":
+            reasons.append(f"Shard {one.number}: {described['state']}")
     if form is Form.TABLE:
         out.print(rows if states else "This store is the only one.")
+        for reason in reasons:  # below the table, which they would make too wide
+            out.print(Text(spell_out(reason)), soft_wrap=True)
     for each in moves:
         if form is Form.JSON:
             print_json({**each._asdict(), "slice": f"{each.slice:x}"})
@@ -196,7 +205,7 @@ def verify(store: StoreOptions) -> None:
     from offerlog_infrastructure.cli.event_bar import event_bar  # noqa: PLC0415 - --help need not wait
     from offerlog_infrastructure.cli.evidence import describe_report  # noqa: PLC0415 - as above
 
-    with _open(store) as installation:
+    with open_installation(store.data, store.keyring) as installation:
         with event_bar("reading the servers", "servers") as on_server:
             faults = list(installation.verify(on_server))
         with event_bar("auditing the logs") as on_progress:
@@ -249,18 +258,3 @@ def _audit_places(store: StoreOptions) -> "tuple[Path, Path | None]":
     settings = read_settings()
     key = settings.audit_key or usual_audit_key(FileKeyring(store.keyring or settings.keyring))
     return Path(key).expanduser(), settings.checkpoints and Path(settings.checkpoints)
-
-
-def _open(store: StoreOptions, *, create: bool = False) -> "Installation":
-    """Open the installation of the options and the environment."""
-    from offerlog_infrastructure.cli.opening import warn_of_unknown_variables  # noqa: PLC0415 - --help need not wait
-    from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.installation import Installation  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
-
-    settings = read_settings()
-    warn_of_unknown_variables()
-    database_url = None if store.data else settings.database_url
-    data = None if database_url else store.data or settings.data or default_data_dir()
-    return Installation(data, database_url, FileKeyring(store.keyring or settings.keyring), create=create)

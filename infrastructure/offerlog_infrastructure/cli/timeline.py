@@ -1,11 +1,13 @@
 """The commands visitor and visitors, and the time line that `history --all` shares with it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.text import Text
 
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -18,8 +20,10 @@ from offerlog_infrastructure.cli.report_options import OnlyMediaType
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
+    from offerlog_application.ports.recent_visitors import RecentVisitor
     from offerlog_application.reading.analysis import VisitorOverview
     from offerlog_application.reading.timeline import TimelineEntry
+    from offerlog_domain.identity import ActionMapId
 
 _NO_MAP: Final = "action map not readable"
 _NEVER_SEEN: Final = "This visitor has never been seen: see whether the id and --customer-type are right."
@@ -31,6 +35,7 @@ _EMPTY: Final = (
     "Nothing is known: see whether the ids, --customer-type and the time are right. Offers that the vendor"
     " has blocked are not in the time line: `offerlog access` shows them."
 )
+_RECENT: Final = ("recorded (UTC)", "newest event", "action map", "visitor")
 _MAPS_SHOWN: Final = 10_000
 _PAGE: Final = 1_000
 
@@ -120,22 +125,33 @@ def visitors(
                 behind=place, limit=min(_PAGE, limit - shown), media_type=media_type
             )
             names = service.analysis.map_names([one.action_map_id for one in page.visitors])
-            for one in page.visitors:
-                shown += 1
-                if form is Form.JSON:
+            if form is Form.JSON:
+                for one in page.visitors:
                     print_json(describe_recent_visitor(one, names))
-                    continue
-                if shown == 1:
-                    out.print("Recorded (UTC), newest event, action map, and visitor:")
-                action_map = names.get(one.action_map_id) or one.action_map_id
-                line = f"{one.event:<13}  {action_map}  {one.customer_id_type} {one.customer_id}"
-                out.print(Text(spell_out(f"{format_moment(one.recorded_at)}  {line}")), soft_wrap=True)
+            elif page.visitors:
+                _print_recent(out, page.visitors, names, with_headings=not shown)
+            shown += len(page.visitors)
             place = page.behind
             if place is None:
                 break
     if form is Form.TABLE and not shown:
         nothing = f"No {media_type} was ever offered" if media_type else "Nothing was ever recorded"
         out.print(f"{nothing} here.")
+
+
+def _print_recent(
+    out: Console, found: "Sequence[RecentVisitor]", names: "Mapping[ActionMapId, str]", *, with_headings: bool
+) -> None:
+    """Print a page of visitors in columns that are as wide as the page needs; a line may be folded."""
+    lines = [list(_RECENT)] if with_headings else []
+    for one in found:
+        of_map = names.get(one.action_map_id) or one.action_map_id
+        moment = format_moment(one.recorded_at)
+        lines.append([moment, one.event, spell_out(of_map), f"{one.customer_id_type} {one.customer_id}"])
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for *cells, visitor in lines:
+        shown = (set_cell_size(cell, width) for cell, width in zip(cells, widths[:-1], strict=True))
+        out.print(Text("  ".join([*shown, spell_out(visitor)])), soft_wrap=True)
 
 
 def print_states(found: "VisitorOverview", form: Form) -> None:

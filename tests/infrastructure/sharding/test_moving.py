@@ -45,6 +45,12 @@ _NUMBER: Final = 3
 _SOME: Final = (0, 3, 15)
 """The first and the last slice of each half: the tokens of the second half are negative numbers."""
 
+_ADD_FILE: Final = """
+    INSERT INTO archived_files (slice, events, bytes, first_position, last_position, first_stream,
+        last_stream, digest, name, sha256)
+    VALUES (0, 1, 1, 1, 1, gen_random_uuid(), gen_random_uuid(), 1, 'slice=00/a.1.parquet', '')
+"""
+
 _SELECT_EVENTS: Final = """
     SELECT count(*), sum(notification_id::numeric * notification_id), min(notification_id),
         max(notification_id)
@@ -314,12 +320,19 @@ def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], s
     """And nothing is changed."""
     sharded, _ = services
     assert move_slice(stores, _NUMBER, 0).events == 0
-    with pytest.raises(ShardError, match="shard 7 cannot be reached, or there is none"):
+    with pytest.raises(ShardError, match="there is no shard 7: there are 0, 1"):
         move_slice(stores, _NUMBER, 7)
-    _execute(stores.dsns[0], "INSERT INTO archive_place (place) VALUES ('/nowhere')")
+    stores.proxy.go_away()
+    with pytest.raises(ShardError, match=r"^shard 1: the store cannot be reached: .*connection"):
+        move_slice(stores, _NUMBER, 1)
+    (of_shard_1,) = sharded._router.map.slices_of(1)[:1]
+    with pytest.raises(ShardError, match=r"no shard that can be reached owns slice .*\(shard 1: the store"):
+        move_slice(stores, of_shard_1, 0)
+    stores.proxy.come_back()
+    _execute(stores.dsns[0], _ADD_FILE)
     with pytest.raises(ShardError, match="shard 0 has an archive, whose files do not move"):
         move_slice(stores, _NUMBER, 1)
-    _execute(stores.dsns[0], "DELETE FROM archive_place")
+    _execute(stores.dsns[0], "DELETE FROM archived_files")
     assert sharded.report(ReportQuery("default")).rows
 
 

@@ -63,7 +63,12 @@ _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '5s'"
 
 _TRY_LOCK: LiteralString = "SELECT pg_try_advisory_lock(%s)"
 _UNLOCK: LiteralString = "SELECT pg_advisory_unlock(%s)"
-_INSERT_PLACE: LiteralString = "INSERT INTO archive_place (place) VALUES (%s)"
+_PUT_PLACE: LiteralString = """
+    INSERT INTO archive_place (place) VALUES (%s) ON CONFLICT (only_row) DO UPDATE SET place = excluded.place
+"""
+_IS_EMPTY: LiteralString = """
+    SELECT NOT EXISTS (SELECT FROM archived_files) AND NOT EXISTS (SELECT FROM archive_leftovers)
+"""
 _SELECT_EVENTS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE originator_id = ANY(%s::uuid[]) AND originator_id BETWEEN %s AND %s
@@ -253,21 +258,27 @@ def _remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:
 
 
 def _set_place(connection: Connection[Any], place: str | None) -> ArchivePlace:
-    """Open the place of the archive; the first one that is named becomes it.
+    """Open the place of the archive; the one that is named becomes it, as long as no file is in another.
 
     Raises:
-        ArchiveElsewhereError: It is another one.
+        ArchiveElsewhereError: Files are in another one, or none is named so far.
     """
     known = select_place(connection)
-    if known is None:
-        if place is None:
-            raise ArchiveElsewhereError(None, None)
-        opened = open_archive(place)  # a place that cannot be opened does not become it
-        connection.execute(_INSERT_PLACE, (place,))
-        return opened
-    if place not in {None, known}:
+    if place is None:
+        place = known
+    if place is None:
+        raise ArchiveElsewhereError(None, None)
+    if known not in {None, place} and not _is_empty(connection):
         raise ArchiveElsewhereError(known, place)
-    return open_archive(known)
+    opened = open_archive(place)  # a place that cannot be opened does not become it
+    if place != known:
+        connection.execute(_PUT_PLACE, (place,))
+    return opened
+
+
+def _is_empty(connection: Connection[Any]) -> bool:
+    """Return True if nothing was archived so far: no file is in the place, and none is left to remove."""
+    return connection.cursor(row_factory=tuple_row).execute(_IS_EMPTY).fetchone() == (True,)
 
 
 def _lock(cursor: Cursor[Any], streams: Sequence[ColdStream]) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, LiteralString
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.shards import MoveProgress, ShardError
+from offerlog_application.ports.shards import MoveProgress, ShardUnreachedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards import move_steps
@@ -51,13 +51,11 @@ class MoveEnds:
         """Return a shard.
 
         Raises:
-            ShardError: It cannot be reached.
+            ShardUnreachedError: It cannot be reached.
         """
         store = self._stores.get(number)
         if store is None:
-            raise ShardError(
-                f"shard {number} cannot be reached, or there is none: see `offerlog shards status`"
-            )
+            raise ShardUnreachedError(f"shard {number} cannot be reached: see `offerlog shards status`")
         return store
 
     def end(

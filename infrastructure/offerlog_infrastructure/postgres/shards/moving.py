@@ -24,7 +24,13 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.rebuilds import RebuildRunningError
-from offerlog_application.ports.shards import MovedSlice, MoveProgress, ShardBusyError, ShardError
+from offerlog_application.ports.shards import (
+    MovedSlice,
+    MoveProgress,
+    ShardBusyError,
+    ShardError,
+    ShardUnreachedError,
+)
 from offerlog_application.ports.write_fence import FenceTimeoutError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import StoreConnection
@@ -172,13 +178,13 @@ class SliceMover:
         """Return the shard that owns the slice.
 
         Raises:
-            ShardError: No shard that can be reached owns it.
+            ShardUnreachedError: No shard that can be reached owns it.
         """
         for number, store in self._stores.items():
             row = move_steps.read_slice(store, self._number)
             if row.is_owned:
                 return number, row
-        raise ShardError(
+        raise ShardUnreachedError(
             f"no shard that can be reached owns slice {self._number:x}: see `offerlog shards status`"
         )
 
@@ -186,10 +192,10 @@ class SliceMover:
         """Check that the shard from which the owner got the slice could be asked for what is left there.
 
         Raises:
-            ShardError: It cannot be reached. A killed mover may have left the rows of the slice there.
+            ShardUnreachedError: It cannot be reached. A killed mover may have left rows of the slice there.
         """
         if row.came_from is not None and row.came_from not in self._stores:
-            raise ShardError(
+            raise ShardUnreachedError(
                 f"shard {row.came_from}, which had slice {self._number:x} before, cannot be reached, and may"
                 " have rows of it: run the same command again when it can"
             )

@@ -62,7 +62,9 @@ _CREATE_STAGED: LiteralString = """
 _SELECT_NEWER_STREAMS: LiteralString = """
     SELECT originator_id, min(originator_version) FROM offerlog_events WHERE {} GROUP BY 1
 """
-_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archive_place)"
+_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archived_files)"
+"""A place alone, which a run that moved nothing has named, does not count."""
+
 _DONE: LiteralString = "SELECT token FROM erased_visitors WHERE {} AND completed_at IS NOT NULL"
 
 _BLANK_ERRORS: LiteralString = """

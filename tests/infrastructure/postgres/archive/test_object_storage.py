@@ -9,7 +9,7 @@ import pytest
 
 from offerlog import open_offerlog
 from offerlog.testing import SettableClock
-from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
+from offerlog_infrastructure.archive.errors import ArchiveElsewhereError, ArchiveUnavailableError
 from offerlog_infrastructure.archive.places import open_place
 from support.internals import application_of
 from support.journeys import DAY, an_id, journeys
@@ -43,13 +43,18 @@ def test_object_storage_holds_an_archive(make_dsn: Callable[[], str], bucket: st
         assert service.evidence is not None
         service.evidence.catch_up()
         before = list(service.feed.events(identified=True))
-        # when
+        # when a run that moves nothing has named another place, which binds nobody
         assert service.archiver is not None
+        elsewhere = bucket.replace("memory://", "memory://not-")
+        assert service.archiver.move(timedelta(days=900), elsewhere, lambda _: None).files == 0
+        assert service.archiver.figures().place == elsewhere
         part = service.archiver.move(timedelta(days=90), bucket, lambda _: None)
         # then
         made = names(bucket)
         assert len(made) == part.files > 1
         assert service.archiver.figures().place == bucket
+        with pytest.raises(ArchiveElsewhereError, match="the archive of this store is in"):
+            service.archiver.move(timedelta(days=90), elsewhere, lambda _: None)
         with open_offerlog(database_url=application_of(service).dsn, clock=clock) as other:
             assert list(other.feed.events(identified=True)) == before
         # and when a visitor is erased
