@@ -33,8 +33,8 @@ class OfferlogError(Exception):
         |                                                offerlog_application.ports.erasure
         |- KeyringError                                  offerlog_application.ports.keyring
         |  `- KeyInUseError, RotationRunningError        offerlog_application.ports.master_keys
-        |- ShardError > ShardBusyError, NotOverShardsError, PartlyRecordedError
-        |                                                offerlog_application.ports.shards
+        |- NotOverShardsError, PartlyRecordedError, ShardError
+        |  `- ShardBusyError, ShardUnreachedError        offerlog_application.ports.shards
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- ForkError, AuditKeyError, CheckpointFolderError, NotSealedError
         |                                                offerlog_application.ports.sealed_tree
