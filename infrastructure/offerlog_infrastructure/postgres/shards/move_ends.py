@@ -15,7 +15,7 @@ from offerlog_application.ports.shards import MoveProgress, ShardUnreachedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards import move_steps
-from offerlog_infrastructure.postgres.shards.move_steps import Move, connected
+from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
 from offerlog_infrastructure.postgres.shards.slice_leave import leave
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice, delete_counts, read_taken
@@ -57,6 +57,20 @@ class MoveEnds:
         if store is None:
             raise ShardUnreachedError(f"shard {number} cannot be reached: see `offerlog shards status`")
         return store
+
+    def find_owner(self, number: int) -> tuple[int, SliceRow]:
+        """Return the shard that owns the slice.
+
+        Raises:
+            ShardUnreachedError: No shard that can be reached owns it.
+        """
+        for shard, store in self._stores.items():
+            row = move_steps.read_slice(store, number)
+            if row.is_owned:
+                return shard, row
+        raise ShardUnreachedError(
+            f"no shard that can be reached owns slice {number:x}: see `offerlog shards status`"
+        )
 
     def end(
         self,

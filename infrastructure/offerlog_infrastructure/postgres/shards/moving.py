@@ -113,7 +113,7 @@ class SliceMover:
         """
         while True:
             self._settle(_LOCK_SECONDS)
-            source, row = self._find_owner()
+            source, row = self._ends.find_owner(self._number)
             if source == target:
                 self._ends.update_directory(self._number, target, row.epoch)
             self._check_left(row)
@@ -144,10 +144,10 @@ class SliceMover:
         for number, store in self._stores.items():
             row = move_steps.read_slice(store, self._number)
             if row.label:  # staged, and not fenced
-                owner, of_owner = self._find_owner()
+                owner, of_owner = self._ends.find_owner(self._number)
                 if of_owner.epoch == row.label:
                     self._ends.undo(Move(self._number, owner, number, row.label))
-        owner, row = self._find_owner()
+        owner, row = self._ends.find_owner(self._number)
         self._ends.update_directory(self._number, owner, row.epoch)
         self._check_left(row)
         self._ends.forget(self._number)
@@ -173,20 +173,6 @@ class SliceMover:
                     held.enter_context(self._held(connection, seconds))
                 if not self._ends.undo(move):
                     self._end(move)
-
-    def _find_owner(self) -> tuple[int, SliceRow]:
-        """Return the shard that owns the slice.
-
-        Raises:
-            ShardUnreachedError: No shard that can be reached owns it.
-        """
-        for number, store in self._stores.items():
-            row = move_steps.read_slice(store, self._number)
-            if row.is_owned:
-                return number, row
-        raise ShardUnreachedError(
-            f"no shard that can be reached owns slice {self._number:x}: see `offerlog shards status`"
-        )
 
     def _check_left(self, row: SliceRow) -> None:
         """Check that the shard from which the owner got the slice could be asked for what is left there.
