@@ -18,7 +18,7 @@ from offerlog_application.feed.access import FeedAccess
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import ErasureList
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.ports.positions import LogPosition, only_position
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import Freshness, ProjectionStatus
 from offerlog_application.ports.read_side import Replica
@@ -168,7 +168,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
             webhooks=store.webhooks,
             subscriptions=store.subscriptions,
             policies=store.policies,
-            find_end=lambda: only_position(store.event_source.find_end()),
+            find_end=store.event_source.find_end,
         )
         VisitorRights.__init__(self, store.erasures, self._eraser, clock, self._service.digest)
         FeedAccess.__init__(self, store.event_source, store.subscriptions, clock, organization)

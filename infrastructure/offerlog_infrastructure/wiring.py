@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from offerlog_application.evidence.evidence import CosigningWitness
 from offerlog_application.offerlog import Offerlog
@@ -12,13 +13,16 @@ from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.read_side import Replica
 from offerlog_application.ports.shards import HOME
 from offerlog_application.ports.slices import OnlySliceSource
+from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import Trace
+from offerlog_application.ports.webhooks import WebhookStore
 from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.sharding.router import Shard
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_application.sharding.short_signal_release import ReleasedElsewhere
+from offerlog_application.sharding.webhooks_of_shards import SentByAllTogether
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from offerlog_infrastructure.observability.waiting import announced
@@ -100,7 +104,8 @@ def make_shard(
         resources: Left at the end of the service's `close`.
         number: The number of the shard; the home, and a store that is the only one, have 0.
         replica: The local copy of the suppression list, if there is one.
-        is_shared: True for a shard of several. The service over all of them releases its short signals.
+        is_shared: True for a shard of several. The service over all of them releases its short signals, and
+            sends its events to webhooks.
     """
     ports = store.ports(options.clock, options.policy, options.webhook_networks, options.rules)
     projector = store.projector(options.trace) if options.project else None
@@ -108,7 +113,7 @@ def make_shard(
     waits = PositionWaits(ports.reads.position, projector, announced)
     checkpoints = options.checkpoints and place_of_shard(options.checkpoints, number)
     service = Offerlog(
-        replace(ports, short_signals=ReleasedElsewhere(ports.short_signals)) if is_shared else ports,
+        _leave_to_all(ports) if is_shared else ports,
         clock=options.clock,
         rules=options.rules,
         organization=options.organization,
@@ -142,6 +147,12 @@ def make_shard(
         find_silence=store.find_silence,
         keep_slices=store.keep_slices,
     )
+
+
+def _leave_to_all(ports: Store) -> Store:
+    """Return the ports for the service over one shard, which leaves some work to that over all of them."""
+    elsewhere = cast("WebhookStore", SentByAllTogether())
+    return replace(ports, short_signals=ReleasedElsewhere(ports.short_signals), webhooks=elsewhere)
 
 
 def make_sharded_service(
@@ -186,6 +197,7 @@ def make_sharded_service(
         resources=resources,
         announce=announced,
         refusal_policy=options.policy,
+        webhook_retention=options.webhook_retention,
     )
 
 

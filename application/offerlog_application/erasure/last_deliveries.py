@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from offerlog_application.ports.positions import LogPosition, is_up_to
 from offerlog_application.ports.webhooks import WebhookStore
 
 PATIENCE_SECONDS: Final = 5.0
@@ -15,7 +16,7 @@ _PAUSE_SECONDS: Final = 0.1
 def await_deliveries(
     webhooks: WebhookStore,
     organization: str,
-    position: int,
+    position: LogPosition,
     on_wait: Callable[[], None] = lambda: None,
     patience: float = PATIENCE_SECONDS,
 ) -> int:
@@ -40,7 +41,7 @@ def await_deliveries(
     seen, until = None, 0.0
     while True:
         found = [one.endpoint for one in webhooks.all(organization)]
-        behind = [one for one in found if one.position < position or one.pending]
+        behind = [one for one in found if not is_up_to(position, one.position) or one.pending]
         progress = [(one.id, one.position, one.delivered) for one in behind]
         if progress != seen:
             seen, until = progress, time.monotonic() + patience

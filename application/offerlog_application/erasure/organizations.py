@@ -11,6 +11,7 @@ from offerlog_application.ports.action_map_policies import PolicyStore
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import OrganizationInUseError, OrganizationVisitors
 from offerlog_application.ports.keys import KeyStore
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.service_log import ServiceLog
 from offerlog_application.ports.subscriptions import SubscriptionStore
 from offerlog_application.ports.webhooks import WebhookStore
@@ -121,7 +122,7 @@ class OrganizationDeletion:
         webhooks: WebhookStore,
         subscriptions: SubscriptionStore,
         policies: PolicyStore,
-        find_end: Callable[[], int],
+        find_end: Callable[[], LogPosition],
     ) -> None:
         self._visitors = visitors
         self.eraser = eraser

@@ -3,14 +3,15 @@
 import threading
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from offerlog_application.feed.feed_event import UNREADABLE, FeedEvent
 from offerlog_application.feed.filters import EVERYTHING, FeedFilter
 from offerlog_application.feed.kinds import KINDS
 from offerlog_application.ports.event_log import ClosedError
-from offerlog_application.ports.event_source import SETTLING_SECONDS, EventSource, LogRow
+from offerlog_application.ports.event_source import SETTLING_SECONDS, EventSource, LogRow, Tenure
 from offerlog_application.ports.organizations import OrganizationScope
-from offerlog_application.ports.positions import LogPosition, only_position, shard_of_position, split_position
+from offerlog_application.ports.positions import LogPosition, by_shard, shard_of_position, split_position
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.uuids import format_uuid
 
@@ -48,7 +49,7 @@ class FeedPage(NamedTuple):
     waits_for: Sequence[OfferlogError] = ()
 
 
-FeedReader = tuple[str, int, FeedFilter]
+FeedReader = tuple[str, LogPosition, FeedFilter]
 """A reader who waits for an event: the tenant, how far the reader has read the log, and what is wanted."""
 
 
@@ -67,16 +68,16 @@ class FeedNews(NamedTuple):
 
 
 class ReaderNews(NamedTuple):
-    """The readers for which there is an event in a piece of the log of one server.
+    """The readers for which there is an event in a piece of the log.
 
     Attributes:
-        newest: Position of the newest event for each reader in the piece.
+        readers: These readers.
         position: The log was read up to this position.
-        is_end: True if there was nothing more to read.
+        is_end: True if there was nothing more to read. A server that cannot be reached is read later.
     """
 
-    newest: Mapping[str, int]
-    position: int
+    readers: Collection[str]
+    position: LogPosition
     is_end: bool
 
 
@@ -104,6 +105,7 @@ class EventFeed(OrganizationScope):
         organization: str | None = None,
         identified: bool = False,
         settling_seconds: float = SETTLING_SECONDS,
+        leaving_out: Collection[int] = (),
     ) -> FeedPage:
         """Return the events after a position.
 
@@ -120,6 +122,7 @@ class EventFeed(OrganizationScope):
             organization: The tenant; None for the organization of the service.
             identified: True for the visitor's identity and the other fields that identify somebody.
             settling_seconds: How long to wait at the end of the log for writers who are about to commit.
+            leaving_out: Numbers of servers whose events are not wanted now; such a page is not the end.
 
         Raises:
             ArgumentError: A limit that is too small or too large, or a position that no event has had yet.
@@ -135,6 +138,7 @@ class EventFeed(OrganizationScope):
             organization=organization,
             identified=identified,
             settling_seconds=settling_seconds,
+            leaving_out=leaving_out,
         )
         if page.waits_for and page.position == after:
             raise page.waits_for[0]
@@ -149,6 +153,7 @@ class EventFeed(OrganizationScope):
         organization: str | None,
         identified: bool,
         settling_seconds: float,
+        leaving_out: Collection[int] = (),
     ) -> FeedPage:
         """Return a page, also one without anything where a server cannot be reached; see `page`."""
         if min(split_position(after)) < 0:
@@ -165,6 +170,7 @@ class EventFeed(OrganizationScope):
                 size,
                 identify=name if identified else None,
                 settling_seconds=settling_seconds,
+                leaving_out=leaving_out,
             )
             for row in found.rows:
                 if (event := _admit(row, name, wanted)) is not None:
@@ -205,11 +211,30 @@ class EventFeed(OrganizationScope):
                 newest.setdefault(row.organization, {})[shard_of_position(row.position)] = row.position
         return FeedNews(newest, found.position, found.is_end)
 
-    def news_for(self, readers: Mapping[str, FeedReader], after: int) -> ReaderNews:
+    def find(self, position: int, *, organization: str | None = None) -> FeedEvent | None:
+        """Return the event of a position that has been read before; None if it is not in the log any more.
+
+        Raises:
+            UnreadableEventError: It is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached; of several, one that may have the event.
+            ClosedError: The service has been closed.
+        """
+        row = self._source.find_event(position)
+        return None if row is None else _admit(row, self._of(organization), EVERYTHING)
+
+    def tenures(self, events: Sequence[FeedEvent]) -> Mapping[int, Tenure]:
+        """Return the tenures in which events were recorded, by position; without those of first tenures.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached; of several, one that has recorded some.
+            ClosedError: The service has been closed.
+        """
+        return self._source.find_tenures([(one.position, UUID(one.subject)) for one in events])
+
+    def news_for(self, readers: Mapping[str, FeedReader], after: LogPosition) -> ReaderNews:
         """Return for which readers there is an event after a position; of some thousand events at most.
 
-        For the log of one server: each of several sends its own events to webhooks. One read of
-        the log serves all readers.
+        One read of the log serves all readers.
 
         Args:
             readers: The readers by name.
@@ -222,17 +247,20 @@ class EventFeed(OrganizationScope):
             ClosedError: The service has been closed.
         """
         found = self._source.read_page(after, MOST_EVENTS, settling_seconds=0.0)
-        waiting: dict[str, dict[str, FeedReader]] = {}
-        for name, reader in readers.items():
-            waiting.setdefault(reader[0], {})[name] = reader
-        newest: dict[str, int] = {}
+        waiting: dict[str, dict[str, tuple[Mapping[int, int], FeedFilter]]] = {}
+        for name, (organization, position, wanted) in readers.items():
+            waiting.setdefault(organization, {})[name] = by_shard(position), wanted
+        concerned: set[str] = set()
         for row in reversed(found.rows):
             others = waiting.get(row.organization or "", {})
-            for name, (_, read_to, wanted) in list(others.items()):
-                if row.position > read_to and (row.event is None or wanted.admits(row.event)):
-                    newest[name] = row.position
+            for name, (read_to, wanted) in list(others.items()):
+                if row.position > read_to.get(shard_of_position(row.position), 0) and (
+                    row.event is None or wanted.admits(row.event)
+                ):
+                    concerned.add(name)
                     del others[name]
-        return ReaderNews(newest, only_position(found.position), found.is_end)
+        is_end = found.is_end or found.position == after
+        return ReaderNews(concerned, found.position, is_end)
 
     def events(
         self,

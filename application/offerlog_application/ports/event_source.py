@@ -1,6 +1,6 @@
 """The port to the log for those who follow it: the feed, webhooks and exports."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -59,6 +59,23 @@ class LogRow(NamedTuple):
         return self.position if self.vector is None else self.vector
 
 
+class Tenure(NamedTuple):
+    """The time for which a server has had a slice, from one move to the next.
+
+    The events of a visitor are in order by tenure, and within one by position: a server has a slice alone.
+
+    Attributes:
+        epoch: The epoch under which the server took the slice; 0 for the first server that had it.
+        earlier: Of each other server, the last event of the slice that it had recorded by then.
+    """
+
+    epoch: int
+    earlier: Sequence[int]
+
+
+FIRST_TENURE: Final = Tenure(0, ())
+
+
 class LogPage(NamedTuple):
     """Consecutive events of the log.
 
@@ -89,6 +106,7 @@ class EventSource(Protocol):
         *,
         identify: str | None = None,
         settling_seconds: float = SETTLING_SECONDS,
+        leaving_out: Collection[int] = (),
     ) -> LogPage:
         """Read the events after a position, at most `limit`.
 
@@ -100,6 +118,7 @@ class EventSource(Protocol):
             limit: The most events.
             identify: The organization of which the identifying fields are wanted; None for none.
             settling_seconds: How long to wait for writers who are about to commit.
+            leaving_out: Numbers of servers whose events are not wanted now: their parts of the position stay.
 
         Raises:
             PositionAheadError: No event has had that position yet.
@@ -142,6 +161,26 @@ class EventSource(Protocol):
         Raises:
             UnreadableEventError: The next event is of a kind that this build does not know.
             StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+
+    def find_event(self, position: int) -> LogRow | None:
+        """Return the event of a position that has been read before; None if it is not in the log any more.
+
+        Raises:
+            UnreadableEventError: It is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached; of several, one that may have the event.
+            ClosedError: The service has been closed.
+        """
+
+    def find_tenures(self, events: Sequence[tuple[int, UUID]]) -> Mapping[int, Tenure]:
+        """Return the tenures in which events were recorded, by position; without those of first tenures.
+
+        Args:
+            events: The position and the stream of each; they have been read before.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached; of several, one that has recorded some.
             ClosedError: The service has been closed.
         """
 

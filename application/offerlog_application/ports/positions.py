@@ -96,6 +96,13 @@ def latest_position(positions: Iterable[LogPosition | None]) -> LogPosition | No
     return found[0] if found else None
 
 
+def earliest_position(positions: Iterable[LogPosition]) -> LogPosition | None:
+    """Return the first of these positions in each log, as one; None if there is none."""
+    parts = [by_shard(one) for one in positions]
+    shards = sorted({shard for one in parts for shard in one})
+    return latest_position(min(one.get(shard, shard << SHARD_BITS) for one in parts) for shard in shards)
+
+
 def shard_of_position(position: int) -> int:
     """Return the number of the shard that has drawn a position; 0 where there is one server."""
     return position >> SHARD_BITS

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.errors import OfferlogError
 
 MOST_ENDPOINTS: Final = 20
@@ -43,6 +44,7 @@ class WebhookEndpoint:
         action_maps: Ids of the action maps whose events it gets; empty for all.
         created_at: The time at which it was made, by the service's clock.
         position: Each event up to this position has been delivered, or waits as a delivery, or was given up.
+            Over several servers, it has a part for each.
         disabled_at: The time at which it was disabled; None while it is enabled.
         disabled_because: The reason; None while it is enabled.
         resting_until: Nothing is sent before this time; None if it does not rest.
@@ -61,7 +63,7 @@ class WebhookEndpoint:
     types: tuple[str, ...]
     action_maps: tuple[str, ...]
     created_at: datetime
-    position: int
+    position: LogPosition
     disabled_at: datetime | None = None
     disabled_because: DisableReason | None = None
     resting_until: datetime | None = None
@@ -83,7 +85,7 @@ class WebhookLag:
         lag_events: Number of events in the log behind its position, of all organizations. Above 10,000 it is
             the number of positions instead, which may be larger.
         lag_seconds: Seconds since the oldest of those events was recorded; 0 if there are none, None if this
-            build cannot read that event.
+            build cannot read that event, or a server does not answer, whose events are not counted then.
     """
 
     endpoint: WebhookEndpoint
@@ -112,6 +114,8 @@ class WebhookDelivery:
         position: Position of the event in the log.
         name: The name of its kind.
         visitor: The pseudonym of its visitor. Deliveries of one visitor are made in the order of the log.
+        tenure: The epoch of the tenure in which it was recorded (`Tenure`). Deliveries of a visitor are in
+            order by tenure, and then by position.
         attempts: Number of attempts so far; 0 while it waits behind another one of the visitor.
         next_attempt_at: No attempt is made before this time.
         last_attempt_at: Time of the last attempt; None without any.
@@ -130,6 +134,7 @@ class WebhookDelivery:
     last_status: int | None = None
     last_error: str | None = None
     dead_at: datetime | None = None
+    tenure: int = 0
 
 
 class UnknownWebhookError(OfferlogError):
@@ -173,6 +178,9 @@ class WebhookStore(Protocol):
     def all(self, organization: str | None = None) -> Sequence[WebhookLag]:
         """List the endpoints of one organization, or of all, in the order of their making."""
 
+    def measure_lags(self, positions: Sequence[int]) -> Sequence[tuple[int, float | None]]:
+        """Return how far the log of this server is ahead of some positions; see `WebhookLag`."""
+
     def is_any_enabled(self) -> bool:
         """Return True if an endpoint is enabled."""
 
@@ -203,7 +211,7 @@ class WebhookStore(Protocol):
     def enable(self, endpoint: str) -> None:
         """Enable an endpoint. It does not rest, and its count of failures begins anew."""
 
-    def skip(self, endpoint: str, position: int) -> None:
+    def skip(self, endpoint: str, position: LogPosition) -> None:
         """Set an endpoint to a position of the log, and forget what waits for it; dead letters stay."""
 
     def next_due(self, endpoint: str, now: datetime) -> WebhookDelivery | None:
@@ -212,10 +220,10 @@ class WebhookStore(Protocol):
     def is_held(self, endpoint: str, visitor: str) -> bool:
         """Return True if a delivery of that visitor waits."""
 
-    def note_read(self, endpoint: str, position: int) -> None:
-        """Note how far the log was read for an endpoint; a lower position changes nothing."""
+    def note_read(self, endpoint: str, position: LogPosition) -> None:
+        """Note how far the log was read for an endpoint; a lower position of a log changes nothing there."""
 
-    def note_all_read(self, endpoints: Collection[str], start: int, end: int) -> None:
+    def note_all_read(self, endpoints: Collection[str], start: LogPosition, end: LogPosition) -> None:
         """Note that the log has nothing for some endpoints after `start` up to `end`.
 
         An endpoint that was set to a position before `start` meanwhile stays there.
@@ -226,6 +234,9 @@ class WebhookStore(Protocol):
 
     def note_delivered(self, endpoint: str, position: int) -> None:
         """Note that an event was delivered: its delivery goes, and the endpoint is not failing."""
+
+    def postpone(self, endpoint: str, position: int, until: datetime) -> None:
+        """Let a delivery wait, without an attempt: its event cannot be read now."""
 
     def note_failed(
         self, delivery: WebhookDelivery, now: datetime, resting_until: datetime | None, *, is_resent: bool

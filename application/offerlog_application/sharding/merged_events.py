@@ -7,7 +7,7 @@ up nobody but once, and briefly.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -15,9 +15,10 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError, UnreadableEventError
-from offerlog_application.ports.event_source import SETTLING_SECONDS, LogPage, LogRow
+from offerlog_application.ports.event_source import SETTLING_SECONDS, LogPage, LogRow, Tenure
 from offerlog_application.ports.positions import (
     SHARD_BITS,
     LogPosition,
@@ -25,6 +26,7 @@ from offerlog_application.ports.positions import (
     by_shard,
     latest_position,
     only_position,
+    shard_of_position,
 )
 from offerlog_application.ports.shards import HOME, SliceInMotionError
 from offerlog_application.sharding.router import Router, Shard
@@ -64,6 +66,7 @@ class MergedEventSource:
         *,
         identify: str | None = None,
         settling_seconds: float = SETTLING_SECONDS,
+        leaving_out: Collection[int] = (),
     ) -> LogPage:
         """Read the events of all shards after a position, at most `limit`.
 
@@ -76,6 +79,7 @@ class MergedEventSource:
             limit: The most events.
             identify: The organization of which the identifying fields are wanted; None for none.
             settling_seconds: How long to wait for writers who are about to commit.
+            leaving_out: Numbers of shards whose events are not wanted now.
 
         Raises:
             UnknownPositionError: The position is that of one event of another shard than the home.
@@ -88,7 +92,7 @@ class MergedEventSource:
         found: Mapping[int, _ShardPage | OfferlogError] = {}
         epochs: Mapping[int, object] | None = None
         for _ in range(_MOST_READS):
-            found = self._read_pages(read_to, limit, identify, settling_seconds)
+            found = self._read_pages(read_to, limit, identify, settling_seconds, leaving_out)
             if not any(isinstance(one, _ShardPage) and one.has_moved for one in found.values()):
                 break
             if epochs is not None and epochs == self._read_epochs():
@@ -110,7 +114,12 @@ class MergedEventSource:
         return LogPage(merged, _join(read_to), is_end, waits_for)
 
     def _read_pages(
-        self, read_to: Mapping[int, int], limit: int, identify: str | None, settling_seconds: float
+        self,
+        read_to: Mapping[int, int],
+        limit: int,
+        identify: str | None,
+        settling_seconds: float,
+        leaving_out: Collection[int],
     ) -> Mapping[int, "_ShardPage | OfferlogError"]:
         """Read a page of what each shard has recorded, wherever it lies by now."""
 
@@ -128,7 +137,8 @@ class MergedEventSource:
             until = max(before or 0, read_up_to) if page.is_end else read_up_to
             return _ShardPage(page.rows, page.is_end, has_moved, begin, until)
 
-        pages = dict(self._ask_all(read, settling_seconds))
+        wanted = self._numbers() - {*leaving_out}
+        pages = dict(self._ask_all(read, settling_seconds, wanted))
         moved = {n: one for n, one in pages.items() if isinstance(one, _ShardPage) and one.has_moved}
         if not moved:
             return pages
@@ -172,6 +182,47 @@ class MergedEventSource:
             ends[number] = max([_begin(number), *by_shard(found).values()])
         return _join(ends)
 
+    def find_event(self, position: int) -> LogRow | None:
+        """Return the event of a position that has been read before, wherever it lies by now.
+
+        Raises:
+            ShardUnavailableError: No shard that can be reached has it, and another may.
+            SliceInMotionError: Slices move without a pause.
+            ClosedError: The service has been closed.
+        """
+        epochs: Mapping[int, object] | None = None
+        for _ in range(_MOST_READS):
+            found = self._ask_all(lambda shard: shard.store.event_source.find_event(position), 0.0)
+            for one in found.values():
+                if isinstance(one, LogRow):
+                    return one
+            for one in found.values():
+                if isinstance(one, OfferlogError):
+                    raise one
+            before, epochs = epochs, self._read_epochs()
+            if epochs == before:  # no slice has moved while all were asked
+                return None
+        raise SliceInMotionError(HOME, [])
+
+    def find_tenures(self, events: Sequence[tuple[int, UUID]]) -> Mapping[int, Tenure]:
+        """Return the tenures in which events were recorded, by position.
+
+        Raises:
+            ShardUnavailableError: A shard that has recorded some of them cannot be reached.
+            ClosedError: The service has been closed.
+        """
+        recorded: dict[int, list[tuple[int, UUID]]] = {}
+        for event in events:
+            recorded.setdefault(shard_of_position(event[0]), []).append(event)
+        found: dict[int, Tenure] = {}
+        for one in self._ask_all(
+            lambda shard: shard.store.event_source.find_tenures(recorded[shard.number]), 0.0, recorded.keys()
+        ).values():
+            if isinstance(one, OfferlogError):
+                raise one
+            found |= one
+        return found
+
     def close(self) -> None:
         """End all further reads with `ClosedError`; the shards end those that are under way."""
         with self._lock:
@@ -179,10 +230,16 @@ class MergedEventSource:
             for thread in self._threads.values():
                 thread.close()
 
-    def _ask_all(self, ask: Callable[[Shard], T], settling_seconds: float) -> Mapping[int, T | OfferlogError]:
-        """Ask all shards at once; one that cannot answer has its error in place of an answer."""
+    def _ask_all(
+        self,
+        ask: Callable[[Shard], T],
+        settling_seconds: float,
+        numbers: AbstractSet[int] | None = None,
+    ) -> Mapping[int, T | OfferlogError]:
+        """Ask all shards at once, or some; one that cannot answer has its error in place of an answer."""
         seconds = _PATIENCE_SECONDS + (_FIRST_HORIZON_SECONDS if settling_seconds else 0.0)
-        threads = {number: self._find_thread(number) for number in sorted(self._numbers())}
+        asked_for = self._numbers() if numbers is None else numbers
+        threads = {number: self._find_thread(number) for number in sorted(asked_for)}
         asked = {number: thread.submit(ask) for number, thread in threads.items()}
         answers: dict[int, T | OfferlogError] = {}
         for number, future in asked.items():

@@ -16,7 +16,6 @@ from offerlog_application.erasure.organizations import (
 )
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure
-from offerlog_application.ports.positions import only_position
 from offerlog_application.ports.shards import HOME, NotOverShardsError
 from offerlog_application.ports.store import Store
 from offerlog_application.sharding.router import Router
@@ -133,8 +132,7 @@ class EraserOfShards:
 class DeletionOverShards(OrganizationDeletion):
     """Deletes organizations from all shards; thread-safe. One deletion at a time.
 
-    The receipt of the organization is in the log of the home. Webhooks are those that the home had before
-    there were others: nobody sends to them, so they are behind.
+    The receipt of the organization is in the log of the home.
 
     Args:
         router: Finds the shards.
@@ -144,17 +142,16 @@ class DeletionOverShards(OrganizationDeletion):
 
     def __init__(self, router: Router, store: Store, clock: Clock) -> None:
         self._router = router
-        home = router.home.store
         super().__init__(
             store.organization_visitors,
             EraserOfShards(router),
             store.keys,
             store.service_log,
             clock,
-            webhooks=home.webhooks,
+            webhooks=store.webhooks,
             subscriptions=store.subscriptions,
             policies=store.policies,
-            find_end=lambda: only_position(home.event_source.find_end()),
+            find_end=store.event_source.find_end,
         )
 
     def delete(

@@ -1,10 +1,12 @@
 """A port of which no use works over several shards yet: each call is one clear error."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from offerlog_application.ports.shards import NotOverShardsError, ShardUnavailableError
 from offerlog_application.ports.store_figures import PoolUse, StoreFigures
+from offerlog_application.ports.webhooks import WebhookLag
 from offerlog_application.sharding.router import Router
 from offerlog_application.sharding.side_by_side import ask_side_by_side
 from offerlog_domain.context import Rules
@@ -48,25 +50,19 @@ class RefusedPort:
         raise NotOverShardsError(self._what)
 
 
-class NoneYet(RefusedPort):
-    """Stands in for a list of what cannot be made over several shards: it is empty."""
-
-    def all(self, *_: object, **__: object) -> Sequence[Any]:
-        """Return nothing."""
-        return ()
-
-
 class RefusedFigures(RefusedPort):
     """Stands in for the figures of one store: each shard has its own.
 
     Args:
         what: What the port is for.
         router: Finds the shards.
+        list_webhooks: Lists the webhooks of all organizations, with the lags of all logs.
     """
 
-    def __init__(self, what: str, router: Router) -> None:
+    def __init__(self, what: str, router: Router, list_webhooks: Callable[[], Sequence[WebhookLag]]) -> None:
         super().__init__(what)
         self._router = router
+        self._list_webhooks = list_webhooks
 
     def read_each(self, rules: Rules) -> Sequence[StoreFigures]:
         """Read the figures of each shard's store, the home first, side by side.
@@ -82,6 +78,7 @@ class RefusedFigures(RefusedPort):
             if isinstance(one, ShardUnavailableError):
                 raise one
             found.append(one)
+        found[0] = replace(found[0], webhooks=self._list_webhooks())
         return found
 
     def pools(self) -> Sequence[PoolUse]:

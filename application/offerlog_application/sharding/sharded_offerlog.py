@@ -7,6 +7,7 @@ tree, as where there is one server. This one has none of these.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final, cast
 
 from offerlog_application.evidence.evidence import Evidence
@@ -79,6 +80,7 @@ class ShardedOfferlog(Offerlog):
         resources: Left at the end of `close`.
         announce: Makes the waits of callers that are announced once they last.
         refusal_policy: How long refusals are kept.
+        webhook_retention: How long dead letters of webhooks are kept; zero for ever.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class ShardedOfferlog(Offerlog):
         resources: AbstractContextManager[object],
         announce: WaitAnnouncer,
         refusal_policy: RefusalPolicy,
+        webhook_retention: timedelta,
     ) -> None:
         self._shards = shards
         self._moves = moves
@@ -110,6 +113,7 @@ class ShardedOfferlog(Offerlog):
             resources=resources,
             announce=announce,
             refusal_policy=refusal_policy,
+            webhook_retention=webhook_retention,
             writer=writer,
             waits=ShardedWaits(router),
         )
@@ -263,13 +267,14 @@ class ShardedOfferlog(Offerlog):
         )
 
     def keep_deadlines(self) -> None:
-        """Start the upkeep of each shard in the background, also of one that is reached later, and of moves.
+        """Start the upkeep in the background: of each shard, also of one that is reached later, and of all.
 
-        A process that keeps something serves: it waits for its shards now, for seconds, and never on its
-        event loop.
+        That of all is about moves, short signals that wait, and webhooks. A process that keeps something
+        serves: it waits for its shards now, for seconds, and never on its event loop.
         """
         self._shards.await_first_attempts()
         self._shards.keep_deadlines()
+        self.webhooks.keep_delivering()
         if self._moves_keeper is None:
             self._moves_keeper = PeriodicThread(
                 "offerlog-moves",

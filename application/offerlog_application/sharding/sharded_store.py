@@ -25,8 +25,9 @@ from offerlog_application.sharding.ports_of_visitors import (
     RoutedReads,
     RoutedStreams,
 )
-from offerlog_application.sharding.refused_port import NoneYet, RefusedFigures, RefusedPort
+from offerlog_application.sharding.refused_port import RefusedFigures, RefusedPort
 from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.webhooks_of_shards import WebhooksOfShards
 
 
 def make_sharded_store(router: Router) -> Store:
@@ -44,6 +45,7 @@ def make_sharded_store(router: Router) -> Store:
         "event_source": MergedEventSource(router),
         "stream_source": MergedStreams(router),
         "subscriptions": SubscriptionsOfShards(router),
+        "webhooks": (webhooks := WebhooksOfShards(router)),
     }
     refused: dict[str, Any] = {
         name: RefusedPort(what)
@@ -53,11 +55,9 @@ def make_sharded_store(router: Router) -> Store:
             "erasures": "to work on the visitors of all shards",
             "archiver": "to archive old events",
             "replays": "to read the log as it stood earlier",
-            "make_webhook_sender": "to send webhooks",
         }.items()
     }
-    refused["webhooks"] = NoneYet("to send webhooks")
-    refused["figures"] = RefusedFigures("to read the figures of the store", router)
+    refused["figures"] = RefusedFigures("to read the figures of the store", router, webhooks.all)
     return Store(
         **routed,
         **refused,
@@ -75,5 +75,6 @@ def make_sharded_store(router: Router) -> Store:
         service_log=home.service_log,
         keys=home.keys,
         sessions=home.sessions,
+        make_webhook_sender=home.make_webhook_sender,
         troubles=TroubleCounts(),
     )

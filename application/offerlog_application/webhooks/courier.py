@@ -10,7 +10,8 @@ from offerlog_application.feed.reading_feed import EventFeed, FeedReader
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.event_source import PositionAheadError
-from offerlog_application.ports.positions import only_position
+from offerlog_application.ports.positions import LogPosition, earliest_position, is_up_to
+from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.ports.webhooks import (
     DeliveryTurn,
     EnabledWebhook,
@@ -54,7 +55,7 @@ class Courier:
         self._make_sender = make_sender
         self._clock = clock
         self._turn: DeliveryTurn | None = None
-        self._read_to: int | None = None
+        self._read_to: LogPosition | None = None
         """The log was read up to this position; None before the first look of a turn."""
         self._threads: dict[str, DeliveryThread] = {}
         self._filters: dict[str, FeedFilter] = {}
@@ -86,6 +87,8 @@ class Courier:
                 return False
             self._end(self._threads.keys() - {one.endpoint.id for one in enabled})
             return self._dispatch(enabled)
+        except ShardUnavailableError:  # the others have nothing more, or slices move without a pause
+            return False
         except StoreUnavailableError:
             self._give_up_turn()
             return False
@@ -117,7 +120,7 @@ class Courier:
 
     def _dispatch(self, enabled: Sequence[EnabledWebhook]) -> bool:
         if self._read_to is None:
-            self._read_to = only_position(self._feed.end())
+            self._read_to = self._find_start(enabled)
         start = self._read_to
         idle = {
             one.endpoint.id: one.endpoint
@@ -126,7 +129,7 @@ class Courier:
         }
         now = self._clock.now()
         due = {one.endpoint.id for one in enabled if one.is_due}
-        behind = {one for one, endpoint in idle.items() if endpoint.position < start}
+        behind = {one for one, endpoint in idle.items() if not is_up_to(start, endpoint.position)}
         ready = {
             one
             for one, endpoint in idle.items()
@@ -143,13 +146,25 @@ class Courier:
         self._read_to = found.position
         # A cursor beyond the end is that of a log that was restored: the endpoint's own thread finds out.
         beyond = {
-            one for one, endpoint in level.items() if found.is_end and endpoint.position > found.position
+            one
+            for one, endpoint in level.items()
+            if found.is_end and not is_up_to(endpoint.position, found.position)
         }
-        self._start_all(ready & (found.newest.keys() | beyond))
-        unreached = level.keys() - found.newest.keys() - beyond - due
-        if found.position > start and unreached:
+        self._start_all(ready & ({*found.readers} | beyond))
+        unreached = level.keys() - {*found.readers} - beyond - due
+        if found.position != start and unreached:
             self._store.note_all_read(unreached, start, found.position)
         return not found.is_end
+
+    def _find_start(self, enabled: Sequence[EnabledWebhook]) -> LogPosition:
+        """Return where to begin to look: at the end, as whoever is behind it has a thread.
+
+        Of several servers, one may be down, and its end not known. Then at the least position of an endpoint.
+        """
+        try:
+            return self._feed.end()
+        except ShardUnavailableError:
+            return earliest_position(one.endpoint.position for one in enabled) or 0
 
     def _describe_readers(self, endpoints: Mapping[str, WebhookEndpoint]) -> Mapping[str, FeedReader]:
         for one in self._filters.keys() - endpoints.keys():

@@ -1,18 +1,32 @@
-"""The delivery of events to one endpoint: one at a time, each visitor's in the order of the log."""
+"""The delivery of events to one endpoint: one at a time, each visitor's in the order of the log.
+
+Over several servers, the cursor of an endpoint has a part for each log, and an event keeps its place in the
+log of the server that has recorded it, wherever its slice moves. So a move changes nothing of what was sent.
+The order of a visitor goes from log to log with the slice: an event is left where it is until the endpoint is
+past all that other servers had recorded of its slice before (`Tenure.earlier`, docs/decisions/0075).
+"""
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from offerlog_application.feed.feed_event import FeedEvent
 from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.feed.reading_feed import EventFeed
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.event_source import PositionAheadError
-from offerlog_application.ports.positions import only_position
+from offerlog_application.ports.event_source import FIRST_TENURE, PositionAheadError, Tenure
+from offerlog_application.ports.positions import (
+    LogPosition,
+    PositionVector,
+    by_shard,
+    is_up_to,
+    latest_position,
+    shard_of_position,
+)
+from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.ports.webhooks import (
     DisableReason,
     WebhookDelivery,
@@ -36,6 +50,9 @@ _ASKS_FOR_REST: Final = frozenset({429, 502, 503, 504})
 
 _REST_SECONDS: Final = 5.0
 """Seconds of rest if such an answer does not say how long."""
+
+_UNREACHED: Final = timedelta(seconds=15)
+"""Time for which a delivery is put off while the server that has its event cannot be reached."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -72,10 +89,14 @@ class EndpointDelivery:
         self._clock = clock
         self._chance = chance
         self._ahead: deque[FeedEvent] = deque()
-        """Events that were read and not dealt with, by position."""
-        self._read_to: int | None = None
+        """Events that were read and not dealt with, in the order of the feed."""
+        self._tenures: Mapping[int, Tenure] = {}
+        """The tenures of these events, by position."""
+        self._barred: dict[int, Tenure] = {}
+        """The servers whose next event has to wait for earlier ones of other servers, with its tenure."""
+        self._read_to: LogPosition = 0
         """The log was read up to this position for them."""
-        self._expected: int | None = None
+        self._expected: LogPosition | None = None
         """The position of the endpoint, unless somebody has set it anew."""
 
     def step(self) -> bool:
@@ -113,41 +134,70 @@ class EndpointDelivery:
         """Deal with the next event of the log, or note how far the log was read."""
         if endpoint.position != self._expected:  # the first time, or somebody has set it
             self._ahead.clear()
+            self._barred.clear()
             self._expected = self._read_to = endpoint.position
         if not self._ahead:
             return self._read_on(endpoint)
         event = self._ahead[0]
-        fresh = WebhookDelivery(self._id, event.position, event.name, event.visitor, 0, now)
+        tenure = self._tenures.get(event.position, FIRST_TENURE)
+        if not _is_open(tenure, self._expected):
+            self._bar(event.position, tenure, self._expected)
+            return True
+        fresh = WebhookDelivery(
+            self._id, event.position, event.name, event.visitor, 0, now, tenure=tenure.epoch
+        )
         if endpoint.pending and self._store.is_held(self._id, event.visitor):
             self._store.note_held(fresh)
         else:
             self._attempt(endpoint, event, fresh, is_resent=False)
         self._ahead.popleft()
-        self._expected = event.position
+        self._expected = latest_position([self._expected, event.position])
         return True
 
+    def _bar(self, position: int, tenure: Tenure, dealt_with: LogPosition) -> None:
+        """Leave out the server of an event, from this event on, until its tenure is open."""
+        shard = shard_of_position(position)
+        self._barred[shard] = tenure
+        self._ahead = deque(one for one in self._ahead if shard_of_position(one.position) != shard)
+        others = [one for number, one in by_shard(self._read_to).items() if number != shard]
+        self._read_to = latest_position([*others, by_shard(dealt_with).get(shard)]) or 0
+
     def _read_on(self, endpoint: WebhookEndpoint) -> bool:
-        start = endpoint.position if self._read_to is None else self._read_to
-        page = self._feed.page(
-            start,
-            wanted=FeedFilter.parse(endpoint.types, endpoint.action_maps),
-            limit=_PAGE,
-            organization=endpoint.organization,
-            settling_seconds=0.0,
-        )
+        """Read the next page of the log; returns False if that was all for now."""
+        self._barred = {
+            shard: tenure for shard, tenure in self._barred.items() if not _is_open(tenure, endpoint.position)
+        }
+        start = self._read_to
+        try:
+            page = self._feed.page(
+                start,
+                wanted=FeedFilter.parse(endpoint.types, endpoint.action_maps),
+                limit=_PAGE,
+                organization=endpoint.organization,
+                settling_seconds=0.0,
+                leaving_out=self._barred.keys(),
+            )
+            if isinstance(page.position, PositionVector):
+                self._tenures = self._feed.tenures(page.events)
+        except ShardUnavailableError:  # the others have nothing more
+            return False
         self._ahead.extend(page.events)
-        self._read_to = read_to = only_position(page.position)
-        if not page.events and read_to > endpoint.position:
-            self._store.note_read(self._id, read_to)
-            self._expected = read_to
-        return bool(page.events) or not page.is_end
+        self._read_to = page.position
+        has_moved_on = not page.events and not is_up_to(page.position, endpoint.position)
+        if has_moved_on:
+            self._store.note_read(self._id, page.position)
+            self._expected = latest_position([endpoint.position, page.position])
+        may_open = has_moved_on and bool(self._barred)
+        return bool(page.events) or may_open or (not page.is_end and page.position != start)
 
     def _try_again(self, endpoint: WebhookEndpoint, due: WebhookDelivery) -> None:
-        found = self._feed.page(
-            due.position - 1, limit=1, organization=endpoint.organization, settling_seconds=0.0
-        ).events
-        if found and found[0].position == due.position:
-            self._attempt(endpoint, found[0], due, is_resent=True)
+        try:
+            found = self._feed.find(due.position, organization=endpoint.organization)
+        except ShardUnavailableError:  # later; what other servers have goes on
+            self._store.postpone(self._id, due.position, self._clock.now() + _UNREACHED)
+            return
+        if found is not None:
+            self._attempt(endpoint, found, due, is_resent=True)
             return
         now = self._clock.now()  # the log was restored without it
         lost = replace(due, dead_at=now, last_error="the event is not in the log any more")
@@ -192,3 +242,11 @@ class EndpointDelivery:
     def _disable(self, because: DisableReason, now: datetime) -> None:
         _log.warning("the webhook %s is disabled: %s", self._id, because)
         self._store.disable(self._id, because, now)
+
+
+def _is_open(tenure: Tenure, dealt_with: LogPosition) -> bool:
+    """Return True if all events of earlier tenures that other servers have recorded were dealt with."""
+    if not tenure.earlier:
+        return True
+    parts = by_shard(dealt_with)
+    return all(parts.get(shard_of_position(one), 0) >= one for one in tenure.earlier)

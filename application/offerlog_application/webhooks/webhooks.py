@@ -11,7 +11,7 @@ from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.feed.reading_feed import EventFeed
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import OrganizationScope
-from offerlog_application.ports.positions import only_position
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.webhooks import (
     DisableReason,
     UnknownWebhookError,
@@ -106,7 +106,7 @@ class Webhooks(OrganizationScope):
         *,
         types: Collection[str] = (),
         action_maps: Collection[str] = (),
-        after: int | None = None,
+        after: LogPosition | None = None,
         organization: str | None = None,
     ) -> NewWebhook:
         """Make an endpoint, with a secret that is returned once.
@@ -140,7 +140,7 @@ class Webhooks(OrganizationScope):
             tuple(sorted(wanted.names)),
             tuple(sorted(format_uuid(one) for one in wanted.action_maps)),
             self._clock.now(),
-            only_position(self._feed.end()) if after is None else after,
+            self._feed.end() if after is None else after,
         )
         self._store.insert(endpoint, secret)
         return NewWebhook(endpoint, spell_secret(secret))
@@ -228,7 +228,7 @@ class Webhooks(OrganizationScope):
         """
         found = self.find(endpoint, organization=organization)
         if skip:
-            self._store.skip(found.id, only_position(self._feed.end()))
+            self._store.skip(found.id, self._feed.end())
         self._store.enable(found.id)
         return self.find(endpoint, organization=organization)
 

@@ -14,6 +14,7 @@ from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import OnlyTypes
 from offerlog_infrastructure.cli.output import print_json, usage, usage_of
+from offerlog_infrastructure.cli.positions import read_position
 from offerlog_infrastructure.cli.streams import check_output, telling
 from offerlog_infrastructure.durations import read_period
 from offerlog_infrastructure.presentation.webhook_documents import (
@@ -67,7 +68,7 @@ def _opened(store: StoreOptions, access: Access = Access.READ) -> "Iterator[Offe
         try:
             yield service
         except ArgumentError as error:
-            raise usage_of(error, url="URL", types="--type", position="POSITION") from None
+            raise usage_of(error, url="URL", types="--type", position="POSITION", after="--after") from None
 
 
 @spread_groups
@@ -77,7 +78,7 @@ def create(
     types: OnlyTypes = None,
     action_maps: OnlyMaps = None,
     after: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             metavar="POSITION",
             help="Begin after this position of the log, 0 for all of it. [dim]Default: its end[/]",
@@ -92,10 +93,11 @@ def create(
     with the secret; nobody can read it again, but `rotate` makes another.
     """
     check_output()
+    begin = read_position("--after", after)
     with _opened(store, Access.ADD) as service:
         service.organizations.register(service.organization)
         maps = service.analysis.find_action_maps(action_maps or ())
-        made = service.webhooks.create(url, types=types or (), action_maps=maps, after=after)
+        made = service.webhooks.create(url, types=types or (), action_maps=maps, after=begin)
     with telling(f"the webhook {made.endpoint.id} is made, and its secret is lost: rotate it"):
         print_json(describe_new_webhook(made))
 

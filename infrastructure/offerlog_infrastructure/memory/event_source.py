@@ -1,6 +1,7 @@
 """A log in memory, as its followers read it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
 
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.event_source import (
@@ -8,6 +9,7 @@ from offerlog_application.ports.event_source import (
     LogPage,
     LogRow,
     PositionAheadError,
+    Tenure,
 )
 from offerlog_application.ports.positions import LogPosition, only_position
 from offerlog_application.projections.page import Positioned
@@ -34,9 +36,10 @@ class MemoryEventSource:
         *,
         identify: str | None = None,
         settling_seconds: float = SETTLING_SECONDS,
+        leaving_out: Collection[int] = (),
     ) -> LogPage:
         """Read the events after a position, at most `limit`; there is no writer to wait for."""
-        del settling_seconds
+        del settling_seconds, leaving_out
         after = only_position(after)
         if self._is_closed:
             raise ClosedError
@@ -65,6 +68,16 @@ class MemoryEventSource:
         """Return nothing: there is no other server."""
         del after, until, limit, identify
         return ()
+
+    def find_event(self, position: int) -> LogRow | None:
+        """Return the event of a position that has been read before; None if it is not in the log any more."""
+        rows = self.read_page(position - 1, 1).rows if position <= self._log.last() else ()
+        return rows[0] if rows else None
+
+    def find_tenures(self, events: Sequence[tuple[int, UUID]]) -> Mapping[int, Tenure]:
+        """Return nothing: there is no other server, and so only the first tenure."""
+        del events
+        return {}
 
     def close(self) -> None:
         """End all further reads with `ClosedError`."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.positions import LogPosition, is_up_to, only_position
 from offerlog_application.ports.webhooks import (
     MOST_ENDPOINTS,
     MOST_SECRETS,
@@ -52,6 +53,10 @@ class MemoryWebhooks:
         with self._lock:
             ordered = sorted(self._found.values(), key=lambda one: (one.organization, one.created_at, one.id))
             return [self._measure(one) for one in ordered if organization in {None, one.organization}]
+
+    def measure_lags(self, positions: Sequence[int]) -> Sequence[tuple[int, float | None]]:
+        """Return how far the log is ahead of some positions."""
+        return [self._measure_from(position) for position in positions]
 
     def is_any_enabled(self) -> bool:
         """Return True if an endpoint is enabled."""
@@ -114,7 +119,7 @@ class MemoryWebhooks:
             failing_since=None,
         )
 
-    def skip(self, endpoint: str, position: int) -> None:
+    def skip(self, endpoint: str, position: LogPosition) -> None:
         """Set an endpoint to a position of the log, and forget what waits for it; dead letters stay."""
         with self._lock:
             self._change(endpoint, position=position)
@@ -134,17 +139,18 @@ class MemoryWebhooks:
         with self._lock:
             return any(one.visitor == visitor for one in self._pending(endpoint))
 
-    def note_read(self, endpoint: str, position: int) -> None:
+    def note_read(self, endpoint: str, position: LogPosition) -> None:
         """Note how far the log was read for an endpoint; a lower position changes nothing."""
         with self._lock:
             if endpoint in self._found:
-                self._change(endpoint, position=max(self._found[endpoint].position, position))
+                before = only_position(self._found[endpoint].position)
+                self._change(endpoint, position=max(before, only_position(position)))
 
-    def note_all_read(self, endpoints: Collection[str], start: int, end: int) -> None:
+    def note_all_read(self, endpoints: Collection[str], start: LogPosition, end: LogPosition) -> None:
         """Note that the log has nothing for some endpoints after `start` up to `end`."""
         with self._lock:
             for endpoint in endpoints:
-                if endpoint in self._found and self._found[endpoint].position >= start:
+                if endpoint in self._found and is_up_to(start, self._found[endpoint].position):
                     self.note_read(endpoint, end)
 
     def note_held(self, delivery: WebhookDelivery) -> None:
@@ -165,6 +171,12 @@ class MemoryWebhooks:
                     endpoint, delivered=delivered, resting_until=None, failures=0, failing_since=None
                 )
 
+    def postpone(self, endpoint: str, position: int, until: datetime) -> None:
+        """Let a delivery wait, without an attempt: its event cannot be read now."""
+        with self._lock:
+            if (one := self._deliveries.get((endpoint, position))) is not None:
+                self._deliveries[endpoint, position] = replace(one, next_attempt_at=until)
+
     def note_failed(
         self, delivery: WebhookDelivery, now: datetime, resting_until: datetime | None, *, is_resent: bool
     ) -> None:
@@ -179,9 +191,9 @@ class MemoryWebhooks:
                 return
             if key in self._deliveries or not is_resent:
                 self._deliveries[key] = delivery
+            self.note_read(one.id, delivery.position)
             self._change(
                 one.id,
-                position=max(one.position, delivery.position),
                 failed=one.failed + 1,
                 failures=one.failures + 1,
                 given_up=one.given_up + (delivery.dead_at is not None),
@@ -236,11 +248,14 @@ class MemoryWebhooks:
         return replace(one, pending=pending, dead_letters=len(self._of(one.id)) - pending)
 
     def _measure(self, one: WebhookEndpoint) -> WebhookLag:
+        return WebhookLag(self._count(one), *self._measure_from(only_position(one.position)))
+
+    def _measure_from(self, position: int) -> tuple[int, float]:
         with self._log.lock:
-            missing = self._log.events_in_order[one.position :]
+            missing = self._log.events_in_order[position:]
             oldest = missing[0].recorded.event.recorded_at if missing else None
         seconds = 0.0 if oldest is None else max((self._clock.now() - oldest).total_seconds(), 0.0)
-        return WebhookLag(self._count(one), len(missing), seconds)
+        return len(missing), seconds
 
 
 class _OnlyTurn:

@@ -288,7 +288,6 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
     [
         pytest.param(lambda one: one.position(), id="a position"),
         pytest.param(lambda one: one.operations.figures(), id="figures"),
-        pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
         pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),
         pytest.param(lambda one: one.archiver.figures(), id="an archive"),
         pytest.param(lambda one: one.issued_reports.issue(ReportQuery("default")), id="an issued report"),

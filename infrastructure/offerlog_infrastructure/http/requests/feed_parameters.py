@@ -83,15 +83,19 @@ AcknowledgedCursor = Annotated[
 ]
 
 
-def read_cursor(text: str) -> LogPosition:
+def read_cursor(text: str, field: str = "lastEventId") -> LogPosition:
     """Return the position of a cursor.
+
+    Args:
+        text: The cursor.
+        field: Where it stands in the request.
 
     Raises:
         ProblemError: 400, it is not a cursor.
     """
     position = parse_position(text)
     if position is None:
-        raise malformed("lastEventId", f"{text[:64]!r} is not a cursor of the feed")
+        raise malformed(field, f"{text[:64]!r} is not a cursor of the feed")
     return position
 
 

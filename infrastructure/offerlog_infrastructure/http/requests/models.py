@@ -28,6 +28,8 @@ _MediaType = Annotated[str, Field(json_schema_extra={"enum": [one.value for one 
 _SuppressingState = Annotated[str, Field(json_schema_extra={"enum": [*SUPPRESSING_STATES]})]
 _Period = Annotated[str, Field(json_schema_extra={"format": "period"})]
 _Seconds = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": 315_360_000})]
+_Position = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": 2**53 - 1})]
+_Cursor = Annotated[str, Field(max_length=1_100, json_schema_extra={"format": "feed-cursor"})]
 _TimeoutSeconds = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 86_400})]
 
 
@@ -113,9 +115,8 @@ class NewWebhook(BaseModel):
         max_length=1_000,
         description="Action maps whose events it gets, by id or unique name; empty for all.",
     )
-    after: int | None = Field(
+    after: _Position | _Cursor | None = Field(
         default=None,
-        ge=0,
-        le=2**53 - 1,
-        description="Begin after this position of the log, 0 for all of it; null for its end.",
+        description="Begin after this position of the log, or this cursor of the feed; 0 for all of it, null"
+        " for its end.",
     )

@@ -13,6 +13,7 @@ from offerlog_infrastructure.durations import read_period
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.administrators import Administrator
 from offerlog_infrastructure.http.requests.bodies import body_as
+from offerlog_infrastructure.http.requests.feed_parameters import read_cursor
 from offerlog_infrastructure.http.requests.models import NewWebhook
 from offerlog_infrastructure.http.requests.report_ranges import find_maps
 from offerlog_infrastructure.http.requests.urls import check_url
@@ -66,7 +67,7 @@ async def create_webhook(
         asked.url,
         types=asked.types,
         action_maps=action_maps,
-        after=asked.after,
+        after=read_cursor(asked.after, "after") if isinstance(asked.after, str) else asked.after,
         organization=key.organization,
     )
     return EscapedJSONResponse(describe_new_webhook(made), 201)

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString, TypeVar
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -17,13 +18,14 @@ from offerlog_application.ports.event_source import (
     LogPage,
     LogRow,
     PositionAheadError,
+    Tenure,
 )
 from offerlog_application.ports.positions import LogPosition, begin_of_shard, only_position
 from offerlog_application.reading.read_budget import ReadTimeoutError, check_read
 from offerlog_domain.event_fields import Event, PrivateFields, SealedEvent
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.service_events import ServiceEvent
-from offerlog_domain.stream_ids import token_of
+from offerlog_domain.stream_ids import slice_of, token_of
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.connections import StoreConnection
@@ -59,8 +61,22 @@ _SELECT_VISITORS: LiteralString = """
 """
 _SELECT_OWNERS: LiteralString = "SELECT token, organization FROM visitors WHERE token = ANY(%s::bigint[])"
 _SELECT_END: LiteralString = """
-    SELECT coalesce(max(notification_id), 0) FROM offerlog_events
-    WHERE notification_id > %s AND notification_id <= %s
+    SELECT greatest(
+        (
+            SELECT max(notification_id) FROM offerlog_events
+            WHERE notification_id > %s AND notification_id <= %s
+        ),
+        (SELECT max(last_position) FROM moved_events), -- the last one may lie on another server by now
+        0
+    )
+"""
+_SELECT_TENURES: LiteralString = """
+    SELECT e.position, t.epoch, t.earlier
+    FROM unnest(%s::bigint[], %s::smallint[]) AS e (position, slice)
+    CROSS JOIN LATERAL (
+        SELECT s.epoch, s.earlier FROM slice_tenures s
+        WHERE s.slice = e.slice AND s.behind < e.position ORDER BY s.behind DESC LIMIT 1
+    ) AS t
 """
 _SELECT_HAS_MOVED: LiteralString = "SELECT EXISTS (SELECT FROM moved_events WHERE last_position > %s)"
 _SELECT_LAST_DRAWN: LiteralString = "SELECT coalesce(pg_sequence_last_value('log_positions'), 0)"
@@ -94,12 +110,14 @@ class PostgresEventSource:
         *,
         identify: str | None = None,
         settling_seconds: float = SETTLING_SECONDS,
+        leaving_out: Collection[int] = (),
     ) -> LogPage:
         """Read the events after a position, at most `limit`; see `EventSource`.
 
         Raises:
             ReadTimeoutError: The page takes longer than it may.
         """
+        del leaving_out  # there is one server
         after = only_position(after)
         (rows, visitors), is_settled = self._ask(
             lambda connection: self._select(connection, after, limit, identify),
@@ -128,6 +146,20 @@ class PostgresEventSource:
         with self._borrow() as connection:
             rows, visitors = self._select_moved(connection, after, until, limit, identify)
         return self._read_rows(rows, visitors, identify)
+
+    def find_event(self, position: int) -> LogRow | None:
+        """Return the event of a position that has been read before, whoever has recorded it."""
+        with self._borrow() as connection:
+            found = self._select_event(connection, position)
+        rows = self._read_rows(found, {}, None)
+        return rows[0] if rows else None
+
+    def find_tenures(self, events: Sequence[tuple[int, UUID]]) -> Mapping[int, Tenure]:
+        """Return the tenures of this server in which events were recorded, by position."""
+        asked = [position for position, _ in events], [slice_of(stream) for _, stream in events]
+        with self._borrow() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            rows = cursor.execute(_SELECT_TENURES, asked, prepare=True).fetchall()
+        return {position: Tenure(epoch, tuple(earlier)) for position, epoch, earlier in rows}
 
     def close(self) -> None:
         """End the page that is being read, and close the connection."""
@@ -223,6 +255,13 @@ class PostgresEventSource:
             files = self._application.archived_files
             rows = list(add_archived(connection, files, rows, after, safe, limit=limit))
             return rows, _select_visitors(cursor, rows, identify)
+
+    @again_if_replaced
+    def _select_event(self, connection: StoreConnection, position: int) -> Sequence[PositionedRow]:
+        """Select one event; it has been read before, so no horizon has to be known."""
+        with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            rows, files = select_page(cursor, position - 1, position, 1), self._application.archived_files
+            return add_archived(connection, files, rows, position - 1, position, limit=1)
 
     def _select_moved(
         self, connection: StoreConnection, after: int, until: int, limit: int, identify: str | None

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, sql
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 
 _SELECT_SLICE: LiteralString = """
     SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0), a.source
@@ -43,6 +45,25 @@ _DELETE_LEAVING: LiteralString = "DELETE FROM leaving_slices WHERE slice = %s AN
 _REOPEN: LiteralString = """
     UPDATE slices SET is_owned = true, epoch = %(label)s + 2
     WHERE slice = %(slice)s AND (%(was_fenced)s OR (is_owned AND epoch = %(label)s))
+"""
+_BEGIN_TENURE: LiteralString = """
+    WITH RECURSIVE lasts (position) AS ( -- the last event of each server, that of the highest number first
+        SELECT max(notification_id) FROM {partition}
+        UNION ALL
+        SELECT (
+            SELECT max(notification_id) FROM {partition}
+            WHERE notification_id <= position >> {bits} << {bits}
+        ) FROM lasts WHERE position IS NOT NULL
+    )
+    INSERT INTO slice_tenures (slice, behind, epoch, earlier)
+    SELECT {slice}, last_value - (NOT is_called)::integer, {epoch}, ARRAY(
+        SELECT position FROM lasts WHERE position >> {bits} <> last_value >> {bits} ORDER BY position
+    ) FROM log_positions
+    ON CONFLICT (slice, behind) DO UPDATE SET epoch = excluded.epoch, earlier = excluded.earlier
+"""
+"""So the events of a visitor have an order over several servers: see `Tenure`.
+
+A former tenure in which nothing was recorded here begins at the same position.
 """
 _FORGET_MOVED: LiteralString = "DELETE FROM moved_events WHERE slice = %s"
 
@@ -134,6 +155,14 @@ def take(cursor: Cursor[Any], number: int, label: int) -> bool:
     row = cursor.execute(_LOCK_LABEL, (number,)).fetchone()
     if row != (label,):
         return False
+    cursor.execute(
+        sql.SQL(_BEGIN_TENURE).format(
+            partition=sql.Identifier(SliceRange(number).partition),
+            bits=sql.Literal(SHARD_BITS),
+            slice=sql.Literal(number),
+            epoch=sql.Literal(label + 2),
+        )
+    )
     cursor.execute(_TAKE, (label + 2, number))
     cursor.execute(_CLOSE, {"slice": number, "source": 0, "label": label})
     cursor.execute(_FORGET_MOVED, (number,))

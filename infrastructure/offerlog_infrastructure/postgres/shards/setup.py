@@ -46,11 +46,6 @@ _HIDDEN: Final = (
     ". Some of them belong to another role, and this one may not see what they are: stop them, or let it have"
     " pg_read_all_stats for this command"
 )
-_IN_THE_WAY: LiteralString = """
-    SELECT what FROM (VALUES
-        ('webhooks', EXISTS (SELECT FROM webhook_endpoints))
-    ) AS found (what, is_there) WHERE is_there
-"""
 _INSERT_SHARD: LiteralString = "INSERT INTO shard (number, installation) VALUES (%s, %s)"
 _INSERT_DIRECTORY: LiteralString = """
     INSERT INTO directory (slice, shard, epoch) SELECT slice, %s, epoch FROM slices
@@ -136,9 +131,6 @@ def make_home(store: OfferlogApplication) -> None:
                 f"others are connected to this store: {names}. Stop all services first: they would go on as"
                 " if this store had all visitors" + (_HIDDEN if any(hidden for *_, hidden in others) else "")
             )
-        in_the_way = [what for (what,) in cursor.execute(_IN_THE_WAY)]
-        if in_the_way:
-            raise ShardError(f"this store has {', '.join(in_the_way)}, which several servers cannot have yet")
         cursor.execute(_INSERT_SHARD, (HOME, uuid4()))
         cursor.execute(_INSERT_DIRECTORY, (HOME,))
 

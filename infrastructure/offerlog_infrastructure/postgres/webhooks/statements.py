@@ -2,6 +2,7 @@
 
 from typing import LiteralString
 
+from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_infrastructure.postgres.feed.lag import JOIN_LAG, LAG_COLUMNS, WITH_LAG
 
 LOCK_ORGANIZATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0x7765626b))"
@@ -19,8 +20,8 @@ SELECT_IS_LOCKED: LiteralString = """
 
 COUNT_ENDPOINTS: LiteralString = "SELECT count(*) AS number FROM webhook_endpoints WHERE organization = %s"
 INSERT_ENDPOINT: LiteralString = """
-    INSERT INTO webhook_endpoints (id, organization, url, types, action_maps, created_at, position)
-    VALUES (%s, %s, %s, %s, %s::uuid[], %s, %s)
+    INSERT INTO webhook_endpoints (id, organization, url, types, action_maps, created_at, position, others)
+    VALUES (%s, %s, %s, %s, %s::uuid[], %s, %s, %s)
 """
 INSERT_SIGNING_KEY: LiteralString = """
     INSERT INTO webhook_secrets (endpoint, kek, wrapped_secret) VALUES (%s, %s, %s)
@@ -50,6 +51,12 @@ SELECT_WITH_LAG: LiteralString = f"""
     ), {WITH_LAG}
     SELECT s.*, {LAG_COLUMNS} {JOIN_LAG} ORDER BY s.organization, s.created_at, s.id
 """
+MEASURE_LAGS: LiteralString = f"""
+    WITH followers AS MATERIALIZED (
+        SELECT * FROM unnest(%s::bigint[]) WITH ORDINALITY AS asked (position, number)
+    ), {WITH_LAG}
+    SELECT s.position, {LAG_COLUMNS} {JOIN_LAG} ORDER BY s.number
+"""
 DELETE_ENDPOINT: LiteralString = "DELETE FROM webhook_endpoints WHERE id = %s"
 DELETE_ENDPOINTS: LiteralString = "DELETE FROM webhook_endpoints WHERE organization = %s"
 DISABLE: LiteralString = """
@@ -61,25 +68,41 @@ ENABLE: LiteralString = """
     SET disabled_at = NULL, disabled_because = NULL, resting_until = NULL, failures = 0, failing_since = NULL
     WHERE id = %s
 """
-SET_POSITION: LiteralString = "UPDATE webhook_endpoints SET position = %s WHERE id = %s"
+SET_POSITION: LiteralString = "UPDATE webhook_endpoints SET position = %s, others = %s WHERE id = %s"
 DELETE_PENDING: LiteralString = "DELETE FROM webhook_deliveries WHERE endpoint = %s AND dead_at IS NULL"
 
-NOTE_READ: LiteralString = """
-    UPDATE webhook_endpoints SET position = greatest(position, %s) WHERE id = %s
+_MOVE_ON: LiteralString = f"""
+    position = greatest(position, %(home)s),
+    others = CASE WHEN %(others)s::bigint[] = '{{}}' THEN others ELSE (
+        SELECT array_agg(latest.position ORDER BY latest.position) FROM (
+            SELECT max(one) AS position FROM unnest(others || %(others)s::bigint[]) AS one
+            GROUP BY one >> {SHARD_BITS}
+        ) AS latest
+    ) END
 """
-NOTE_ALL_READ: LiteralString = """
-    UPDATE webhook_endpoints SET position = %(end)s
-    WHERE id = ANY(%(ids)s) AND position >= %(start)s AND position < %(end)s
+"""Of each log, the later position stays."""
+
+NOTE_READ: LiteralString = f"UPDATE webhook_endpoints SET {_MOVE_ON} WHERE id = %(endpoint)s"
+NOTE_ALL_READ: LiteralString = f"""
+    UPDATE webhook_endpoints SET {_MOVE_ON}
+    WHERE id = ANY(%(ids)s) AND position >= %(start)s
+      AND (position < %(home)s OR %(others)s::bigint[] <> '{{}}')
+      AND NOT EXISTS (
+          SELECT FROM unnest(%(other_starts)s::bigint[]) AS start
+          WHERE start > start >> {SHARD_BITS} << {SHARD_BITS} -- not the beginning of that log
+            AND start > ALL (
+                SELECT one FROM unnest(others) AS one WHERE one >> {SHARD_BITS} = start >> {SHARD_BITS}
+            )
+      )
 """
-NOTE_DELIVERED: LiteralString = """
+NOTE_DELIVERED: LiteralString = f"""
     UPDATE webhook_endpoints
-    SET position = greatest(position, %s), delivered = delivered + 1,
-        resting_until = NULL, failures = 0, failing_since = NULL
-    WHERE id = %s
+    SET {_MOVE_ON}, delivered = delivered + 1, resting_until = NULL, failures = 0, failing_since = NULL
+    WHERE id = %(endpoint)s
 """
-NOTE_FAILED: LiteralString = """
+NOTE_FAILED: LiteralString = f"""
     UPDATE webhook_endpoints
-    SET position = greatest(position, %(position)s), failed = failed + 1, failures = failures + 1,
+    SET {_MOVE_ON}, failed = failed + 1, failures = failures + 1,
         given_up = given_up + (%(dead_at)s::timestamptz IS NOT NULL)::integer,
         failing_since = coalesce(failing_since, %(now)s), resting_until = %(resting_until)s
     WHERE id = %(endpoint)s
@@ -88,11 +111,11 @@ DELETE_DELIVERY: LiteralString = "DELETE FROM webhook_deliveries WHERE endpoint 
 INSERT_DELIVERY: LiteralString = """
     INSERT INTO webhook_deliveries (
         endpoint, position, name, visitor, attempts, next_attempt_at, last_attempt_at, last_status,
-        last_error, dead_at
+        last_error, dead_at, tenure
     )
     SELECT %(endpoint)s::text, %(position)s::bigint, %(name)s::text, %(visitor)s::text,
         %(attempts)s::integer, %(next_attempt_at)s::timestamptz, %(last_attempt_at)s::timestamptz,
-        %(last_status)s::integer, %(last_error)s::text, %(dead_at)s::timestamptz
+        %(last_status)s::integer, %(last_error)s::text, %(dead_at)s::timestamptz, %(tenure)s::bigint
     WHERE EXISTS (SELECT FROM webhook_endpoints WHERE id = %(endpoint)s FOR SHARE)
     ON CONFLICT DO NOTHING
 """
@@ -104,11 +127,14 @@ UPDATE_DELIVERY: LiteralString = """
         last_status = %(last_status)s, last_error = %(last_error)s, dead_at = %(dead_at)s
     WHERE endpoint = %(endpoint)s AND position = %(position)s
 """
+POSTPONE: LiteralString = """
+    UPDATE webhook_deliveries SET next_attempt_at = %s WHERE endpoint = %s AND position = %s
+"""
 _IS_FIRST_OF_VISITOR: LiteralString = """
     d.dead_at IS NULL AND NOT EXISTS (
         SELECT FROM webhook_deliveries e
-        WHERE e.endpoint = d.endpoint AND e.visitor = d.visitor AND e.position < d.position
-          AND e.dead_at IS NULL
+        WHERE e.endpoint = d.endpoint AND e.visitor = d.visitor
+          AND (e.tenure, e.position) < (d.tenure, d.position) AND e.dead_at IS NULL
     )
 """
 SELECT_DUE: LiteralString = f"""

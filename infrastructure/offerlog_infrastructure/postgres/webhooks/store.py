@@ -4,13 +4,15 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import Cursor
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.positions import LogPosition, PositionVector, by_shard
+from offerlog_application.ports.shards import HOME
 from offerlog_application.ports.webhooks import (
     MOST_ENDPOINTS,
     MOST_SECRETS,
@@ -26,7 +28,7 @@ from offerlog_domain.uuids import format_uuid
 from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
-from offerlog_infrastructure.postgres.feed.lag import read_lags
+from offerlog_infrastructure.postgres.feed.lag import Lag, read_lags
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.webhooks import statements
@@ -72,7 +74,7 @@ class PostgresWebhooks:
             list(endpoint.types),
             list(endpoint.action_maps),
             endpoint.created_at,
-            endpoint.position,
+            *_split(endpoint.position),
         )
         with self._changing() as cursor:
             cursor.execute(statements.LOCK_ORGANIZATION, (endpoint.organization,))
@@ -93,6 +95,14 @@ class PostgresWebhooks:
                 ArchivedLag(cursor.connection, self._application.archived_files),
                 organization,
             )
+
+    def measure_lags(self, positions: Sequence[int]) -> Sequence[Lag]:
+        """Return how far the log of this server is ahead of some positions."""
+        mapper = self._application.event_mapper
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            archived = ArchivedLag(cursor.connection, self._application.archived_files)
+            rows = cursor.execute(statements.MEASURE_LAGS, (list(positions),)).fetchall()
+            return read_lags(rows, mapper, self._clock.now(), archived)
 
     def is_any_enabled(self) -> bool:
         """Return True if an endpoint is enabled."""
@@ -159,10 +169,10 @@ class PostgresWebhooks:
         with self._changing() as cursor:
             cursor.execute(statements.ENABLE, (endpoint,))
 
-    def skip(self, endpoint: str, position: int) -> None:
+    def skip(self, endpoint: str, position: LogPosition) -> None:
         """Set an endpoint to a position of the log, and forget what waits for it; dead letters stay."""
         with self._changing() as cursor:
-            cursor.execute(statements.SET_POSITION, (position, endpoint))
+            cursor.execute(statements.SET_POSITION, (*_split(position), endpoint))
             cursor.execute(statements.DELETE_PENDING, (endpoint,))
 
     def next_due(self, endpoint: str, now: datetime) -> WebhookDelivery | None:
@@ -177,27 +187,34 @@ class PostgresWebhooks:
             row = cursor.execute(statements.SELECT_HELD, (endpoint, visitor), prepare=True).fetchone()
         return row is not None and bool(row["held"])
 
-    def note_read(self, endpoint: str, position: int) -> None:
-        """Note how far the log was read for an endpoint; a lower position changes nothing."""
+    def note_read(self, endpoint: str, position: LogPosition) -> None:
+        """Note how far the log was read for an endpoint; a lower position of a log changes nothing there."""
         with self._changing() as cursor:
-            cursor.execute(statements.NOTE_READ, (position, endpoint))
+            cursor.execute(statements.NOTE_READ, _moving_on(endpoint, position))
 
-    def note_all_read(self, endpoints: Collection[str], start: int, end: int) -> None:
+    def note_all_read(self, endpoints: Collection[str], start: LogPosition, end: LogPosition) -> None:
         """Note that the log has nothing for some endpoints after `start` up to `end`."""
+        begun, other_starts = _split(start)
+        where = {"ids": list(endpoints), "start": begun, "other_starts": other_starts}
         with self._changing() as cursor:
-            cursor.execute(statements.NOTE_ALL_READ, {"ids": list(endpoints), "start": start, "end": end})
+            cursor.execute(statements.NOTE_ALL_READ, _moving_on("", end) | where)
 
     def note_held(self, delivery: WebhookDelivery) -> None:
         """Store a delivery that waits behind another one of its visitor, and note its position as read."""
         with self._changing() as cursor:
             cursor.execute(statements.INSERT_DELIVERY, asdict(delivery))
-            cursor.execute(statements.NOTE_READ, (delivery.position, delivery.endpoint))
+            cursor.execute(statements.NOTE_READ, _moving_on(delivery.endpoint, delivery.position))
 
     def note_delivered(self, endpoint: str, position: int) -> None:
         """Note that an event was delivered: its delivery goes, and the endpoint is not failing."""
         with self._changing() as cursor:
             cursor.execute(statements.DELETE_DELIVERY, (endpoint, position))
-            cursor.execute(statements.NOTE_DELIVERED, (position, endpoint))
+            cursor.execute(statements.NOTE_DELIVERED, _moving_on(endpoint, position))
+
+    def postpone(self, endpoint: str, position: int, until: datetime) -> None:
+        """Let a delivery wait, without an attempt: its event cannot be read now."""
+        with self._changing() as cursor:
+            cursor.execute(statements.POSTPONE, (until, endpoint, position))
 
     def note_failed(
         self, delivery: WebhookDelivery, now: datetime, resting_until: datetime | None, *, is_resent: bool
@@ -206,7 +223,8 @@ class PostgresWebhooks:
 
         A delivery that was stored before is changed only if it is still there.
         """
-        row = {**asdict(delivery), "now": now, "resting_until": resting_until}
+        moving_on = _moving_on(delivery.endpoint, delivery.position)
+        row = {**asdict(delivery), **moving_on, "now": now, "resting_until": resting_until}
         with self._changing() as cursor:
             cursor.execute(statements.UPDATE_DELIVERY if is_resent else statements.INSERT_DELIVERY, row)
             cursor.execute(statements.NOTE_FAILED, row)
@@ -299,6 +317,18 @@ class _LockedTurn:
             self._connection.close()
 
 
+def _split(position: LogPosition) -> tuple[int, list[int]]:
+    """Return the part of a position for the home, or for the only server, and those for the others."""
+    parts = by_shard(position)
+    return parts.get(HOME, 0), [one for shard, one in sorted(parts.items()) if shard != HOME]
+
+
+def _moving_on(endpoint: str, position: LogPosition) -> dict[str, Any]:
+    """Return the parameters of a statement that lets the cursor of an endpoint move on."""
+    home, others = _split(position)
+    return {"endpoint": endpoint, "home": home, "others": others}
+
+
 def _read_endpoint(row: DictRow) -> WebhookEndpoint:
     because = row["disabled_because"]
     return WebhookEndpoint(
@@ -308,7 +338,7 @@ def _read_endpoint(row: DictRow) -> WebhookEndpoint:
         tuple(row["types"]),
         tuple(format_uuid(one) for one in row["action_maps"]),
         row["created_at"],
-        row["position"],
+        PositionVector((row["position"], *row["others"])) if row["others"] else row["position"],
         row["disabled_at"],
         None if because is None else DisableReason(because),
         row["resting_until"],

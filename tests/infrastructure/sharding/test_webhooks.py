@@ -1,0 +1,243 @@
+"""Webhooks over several servers: each event once, a visitor's in order, wherever its slice has moved."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from offerlog.testing import SettableClock
+from offerlog_application.ports.shards import ShardUnavailableError
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_application.webhooks.courier import Courier
+from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
+from offerlog_infrastructure.postgres.shards.moving import SliceMover
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from support.http_site import serving
+from support.installations import Stores, make_stores, move_slice, undo_move, visitors_of_slice
+from support.journeys import DAY, signal
+from support.receiver import Answer, Receiver, receiving
+from support.recount import until
+
+_NUMBER = 3
+"""A slice that the home has, until a test moves it."""
+
+
+@pytest.fixture(scope="module")
+def stores(make_module_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 5, and shards with 6 to a and b to f."""
+    with make_stores(make_module_dsn, "6-a", "b-f") as stores:
+        yield stores
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """The clock of the service."""
+    return SettableClock(DAY + timedelta(days=1))
+
+
+@pytest.fixture
+def service(stores: Stores, clock: SettableClock) -> Iterator[ShardedOfferlog]:
+    """The service over all of them, which may send to this machine."""
+    with stores.open(clock=clock, webhook_networks="127.0.0.1/32") as service:
+        yield service
+        for one in service.webhooks.all():
+            service.webhooks.delete(one.endpoint.id)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver on this machine."""
+    with receiving() as running:
+        yield running
+
+
+@contextmanager
+def courier_of(service: ShardedOfferlog) -> Iterator[Courier]:
+    """A courier that looks when a test says so."""
+    webhooks = service.webhooks
+    made = Courier(webhooks._store, service.feed, webhooks._make_sender, webhooks._clock)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def deliver(courier: Courier) -> None:
+    """Look until nothing more can be sent now."""
+    for _ in range(3):
+        while courier.look():
+            pass
+        until(lambda: not any(one.name.startswith("offerlog-webhook-") for one in threading.enumerate()))
+
+
+def arrived(receiver: Receiver, secret: str) -> list[tuple[str, str]]:
+    """The visitor-offer and the kind of each event that came, as it came, but for what is sent again."""
+    found: list[tuple[str, str]] = []
+    ids: set[str] = set()
+    for one in receiver.got:
+        event = one.verify(secret)
+        if one.headers["webhook-id"] not in ids:
+            ids.add(one.headers["webhook-id"])
+            found.append((event["subject"], event["type"].split(".")[2]))
+    return found
+
+
+def record(service: ShardedOfferlog, state: str, visitor: str) -> None:
+    """Record a signal of a visitor, on the server that has the slice."""
+    (outcome,) = service.record([signal(state, visitor=visitor.removeprefix("visitor-"))]).outcomes
+    assert outcome.kind.value == "recorded", outcome
+
+
+def test_the_events_of_a_visitor_come_in_order_from_server_to_server(
+    service: ShardedOfferlog, stores: Stores, receiver: Receiver, clock: SettableClock
+) -> None:
+    """Whatever the clocks say, with the slice back where it was, and behind one that was not taken."""
+    # given
+    states = ["offered", "accepted", "started", "engaged"]
+    made = service.webhooks.create(receiver.url)
+    first, second = visitors_of_slice(service, _NUMBER, 200)[:2]
+    for target, state in enumerate(states, 1):
+        record(service, state, first)
+        record(service, state, second)
+        clock.advance(timedelta(minutes=-10))
+        service.catch_up()
+        move_slice(stores, _NUMBER, target % 3)
+    receiver.answers = [Answer(500)]
+    with courier_of(service) as courier:
+        # when
+        deliver(courier)
+        held = service.webhooks.watch(made.endpoint.id)
+        clock.advance(timedelta(minutes=1))
+        deliver(courier)
+    # then
+    assert sorted((one.name, one.attempts) for one in held.waiting) == [
+        ("accepted", 0),
+        ("engaged", 0),
+        ("offered", 1),
+        ("started", 0),
+    ]
+    found = arrived(receiver, made.secret)
+    assert len(receiver.got) == len(found) + 1 == 9
+    for offer in {subject for subject, _ in found}:
+        assert [kind for subject, kind in found if subject == offer] == states
+    (listed,) = service.webhooks.all()
+    assert (listed.lag_events, listed.lag_seconds, listed.endpoint.pending) == (0, 0.0, 0)
+    for shard in service._router.all():  # no server sends by itself, too
+        assert not shard.service.webhooks._store.is_any_enabled()
+
+
+def test_what_a_killed_mover_leaves_changes_nothing_of_what_is_sent(
+    service: ShardedOfferlog,
+    stores: Stores,
+    receiver: Receiver,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With rows on both servers, and with a slice without an owner whose move is undone."""
+    # given
+    number = 4
+
+    def kill_mover(target: int, step: tuple[type, str]) -> None:
+        with monkeypatch.context() as killed:
+            killed.setattr(*step, _die)
+            killed.setattr(SliceMover, "_try_to_undo", lambda *_: None)
+            with pytest.raises(KeyboardInterrupt):
+                move_slice(stores, number, target)
+
+    made = service.webhooks.create(receiver.url)
+    visitor, other = visitors_of_slice(service, number, 200)[:2]
+    receiver.answers = [Answer(500)]
+    with courier_of(service) as courier:
+        record(service, "offered", visitor)
+        deliver(courier)
+        record(service, "offered", other)
+        service.catch_up()
+        # when
+        kill_mover(1, (MoveEnds, "end"))
+        deliver(courier)
+        record(service, "accepted", visitor)
+        deliver(courier)
+        move_slice(stores, number, 1)
+        record(service, "accepted", other)
+        service.catch_up()
+        kill_mover(2, (SliceCopy, "copy_rest"))
+        clock.advance(timedelta(minutes=1))
+        deliver(courier)
+        before = arrived(receiver, made.secret)
+        assert undo_move(stores, number) == 1
+        record(service, "started", visitor)
+        late = service.webhooks.create(f"{receiver.url}/late")
+        deliver(courier)
+        record(service, "started", other)
+        deliver(courier)
+    # then
+    kinds = [kind for _, kind in before]
+    assert kinds == ["offered", "offered", "accepted", "accepted"]
+    assert before[0][0] == before[2][0] != before[1][0] == before[3][0]
+    paths = [one.path for one in receiver.got]
+    assert (paths.count("/hook"), paths.count("/hook/late")) == (7, 1)
+    receiver.got = [one for one in receiver.got if one.path == "/hook"]
+    assert arrived(receiver, made.secret)[4:] == [(before[0][0], "started"), (before[1][0], "started")]
+    assert service.webhooks.find(late.endpoint.id).delivered == 1
+
+
+def test_a_server_that_is_down_delays_its_own_events_alone(
+    service: ShardedOfferlog,
+    stores: Stores,
+    receiver: Receiver,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also what waits for another attempt, and where the service starts meanwhile; all of it comes later."""
+    # given
+    monkeypatch.setattr("offerlog_application.recording.store_watch.ATTEMPTS", 1)
+    made = service.webhooks.create(receiver.url)
+    there = [visitors_of_slice(service, number, 200)[0] for number in (8, 9)]
+    here = visitors_of_slice(service, 0, 200)[0]
+    receiver.answers = [Answer(500)]
+    with courier_of(service) as courier:
+        record(service, "offered", there[0])
+        deliver(courier)
+        record(service, "offered", there[1])
+        stores.proxy.go_away()
+        try:
+            # when
+            until(lambda: service.webhooks.all()[0].lag_seconds is None, 60)
+            clock.advance(timedelta(minutes=1))
+            record(service, "offered", here)
+            deliver(courier)
+            courier.close()
+            with courier_of(service) as started_meanwhile:
+                record(service, "accepted", here)
+                deliver(started_meanwhile)
+            first = arrived(receiver, made.secret)
+            with serving(service) as site, site.client() as client:
+                answer = client.get("/v1/webhooks")
+        finally:
+            stores.proxy.come_back()
+        until(lambda: _is_up(service), 90)
+        clock.advance(timedelta(minutes=1))
+    with courier_of(service) as courier:
+        deliver(courier)
+    # then
+    (shown,) = answer.json()["webhooks"]
+    assert (shown["id"], shown["pending"], shown["lag_seconds"]) == (made.endpoint.id, 1, None)
+    assert [kind for _, kind in first] == ["offered", "offered", "accepted"]
+    found = arrived(receiver, made.secret)
+    assert (len(found), found[:3], found[3][1]) == (4, first, "offered")
+    (listed,) = service.webhooks.all()
+    assert (listed.endpoint.pending, listed.endpoint.dead_letters, listed.lag_events) == (0, 0, 0)
+    assert len(receiver.got) == 5
+
+
+def _die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _is_up(service: ShardedOfferlog) -> bool:
+    try:
+        return service.feed.page(service.feed.end()).is_end
+    except ShardUnavailableError:
+        return False
