@@ -11,7 +11,7 @@ from offerlog_application.sharding.refused_port import RefusedPort
 from offerlog_application.sharding.router import Router
 from offerlog_application.sharding.side_by_side import ask_side_by_side
 
-_LAG_SECONDS: Final = 2.0
+_LAG_SECONDS: Final = 5.0
 """Seconds to wait for the lags: whoever looks at webhooks wants to see them, also while a server hangs."""
 
 _Lag = tuple[int, float | None]

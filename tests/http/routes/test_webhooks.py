@@ -154,6 +154,7 @@ def test_a_webhook_of_another_organization_is_not_there(
         ({"action_maps": ["x"]}, "action_maps"),
         ({"after": 10**9}, "after"),
         ({"after": -1}, "after"),
+        ({"after": 2**64}, "after"),
         ({"type": "offered"}, "type"),
     ],
 )

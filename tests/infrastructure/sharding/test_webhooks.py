@@ -215,6 +215,10 @@ def test_a_server_that_is_down_delays_its_own_events_alone(
             first = arrived(receiver, made.secret)
             with serving(service) as site, site.client() as client:
                 answer = client.get("/v1/webhooks")
+                begun = {"url": receiver.url, "types": ["qualified"], "after": str(made.endpoint.position)}
+                second = client.post("/v1/webhooks", json=begun).json()
+                wrong = client.post("/v1/webhooks", json={**begun, "after": "1.2"})
+                deleted = client.delete(f"/v1/webhooks/{second['id']}")
         finally:
             stores.proxy.come_back()
         until(lambda: _is_up(service), 90)
@@ -222,6 +226,8 @@ def test_a_server_that_is_down_delays_its_own_events_alone(
     with courier_of(service) as courier:
         deliver(courier)
     # then
+    assert (second["cursor"], deleted.status_code) == (begun["after"], 200)
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "after")
     (shown,) = answer.json()["webhooks"]
     assert (shown["id"], shown["pending"], shown["lag_seconds"]) == (made.endpoint.id, 1, None)
     assert [kind for _, kind in first] == ["offered", "offered", "accepted"]

@@ -67,7 +67,7 @@ async def create_webhook(
         asked.url,
         types=asked.types,
         action_maps=action_maps,
-        after=read_cursor(asked.after, "after") if isinstance(asked.after, str) else asked.after,
+        after=None if asked.after is None else read_cursor(str(asked.after), "after"),
         organization=key.organization,
     )
     return EscapedJSONResponse(describe_new_webhook(made), 201)
