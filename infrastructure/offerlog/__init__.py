@@ -190,6 +190,7 @@ __all__ = [
     "Subscriptions",
     "Suppression",
     "TablesInUseError",
+    "Tenure",
     "TimelineEntry",
     "TimelinePlace",
     "TooManySuppressionsError",

@@ -13,7 +13,7 @@ MODULES: Final = {
     "offerlog_application.feed.filters": ("FeedFilter",),
     "offerlog_application.feed.reading_feed": ("EventFeed", "FeedNews", "FeedPage", "ReaderNews"),
     "offerlog_application.feed.subscriptions": ("Subscriptions",),
-    "offerlog_application.ports.event_source": ("PositionAheadError",),
+    "offerlog_application.ports.event_source": ("PositionAheadError", "Tenure"),
     "offerlog_application.ports.clock": ("Clock",),
     "offerlog_application.ports.erasure": (
         "Erasure",

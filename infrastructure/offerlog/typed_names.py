@@ -31,6 +31,7 @@ from offerlog_application.ports.event_log import SliceElsewhereError as SliceEls
 from offerlog_application.ports.event_log import StoreUnavailableError as StoreUnavailableError
 from offerlog_application.ports.event_log import UnreadableEventError as UnreadableEventError
 from offerlog_application.ports.event_source import PositionAheadError as PositionAheadError
+from offerlog_application.ports.event_source import Tenure as Tenure
 from offerlog_application.ports.keyring import Keyring as Keyring
 from offerlog_application.ports.keyring import KeyringError as KeyringError
 from offerlog_application.ports.keyring import WrappedKey as WrappedKey

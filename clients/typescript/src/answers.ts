@@ -416,7 +416,7 @@ export interface ListedWebhook {
   action_maps: string[];
   /** The time at which it was made. */
   created_at: string;
-  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, a text with a part for each. */
+  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, it has a part for each. */
   cursor: string;
   /** The time at which it was disabled; null while it is enabled. */
   disabled_at: string | null;
@@ -438,7 +438,7 @@ export interface ListedWebhook {
   dead_letters: number;
   /** Number of events of the log behind the cursor; a number of positions above 10,000. */
   lag_events: number;
-  /** Age of the oldest of them; 0 without any. Null where this build cannot read that event, and over several servers while one does not answer; `lag_events` is without that one then. */
+  /** Age of the oldest of them; 0 without any. Null where this build cannot read that event, and while one of several servers does not answer; `lag_events` is without it then. */
   lag_seconds: number | null;
 }
 
@@ -456,7 +456,7 @@ export interface MadeWebhook {
   action_maps: string[];
   /** The time at which it was made. */
   created_at: string;
-  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, a text with a part for each. */
+  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, it has a part for each. */
   cursor: string;
   /** The time at which it was disabled; null while it is enabled. */
   disabled_at: string | null;
@@ -822,7 +822,7 @@ export interface ShownWebhook {
   action_maps: string[];
   /** The time at which it was made. */
   created_at: string;
-  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, a text with a part for each. */
+  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, it has a part for each. */
   cursor: string;
   /** The time at which it was disabled; null while it is enabled. */
   disabled_at: string | null;
@@ -844,7 +844,7 @@ export interface ShownWebhook {
   dead_letters: number;
   /** Number of events of the log behind the cursor; a number of positions above 10,000. */
   lag_events: number;
-  /** Age of the oldest of them; 0 without any. Null where this build cannot read that event, and over several servers while one does not answer; `lag_events` is without that one then. */
+  /** Age of the oldest of them; 0 without any. Null where this build cannot read that event, and while one of several servers does not answer; `lag_events` is without it then. */
   lag_seconds: number | null;
   /** Events that wait for another attempt, then those that were given up; the first hundred of each, by position. */
   deliveries: WebhookDelivery[];
@@ -1028,7 +1028,7 @@ export interface Webhook {
   action_maps: string[];
   /** The time at which it was made. */
   created_at: string;
-  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, a text with a part for each. */
+  /** Each event up to this position was delivered, or waits, or was given up. Over several servers, it has a part for each. */
   cursor: string;
   /** The time at which it was disabled; null while it is enabled. */
   disabled_at: string | null;

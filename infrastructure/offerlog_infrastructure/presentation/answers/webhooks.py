@@ -21,8 +21,8 @@ class Webhook(TypedDict):
             case.
         action_maps: Ids of the action maps whose events it gets; empty for all.
         created_at: The time at which it was made.
-        cursor: Each event up to this position was delivered, or waits, or was given up. Over several servers, a
-            text with a part for each.
+        cursor: Each event up to this position was delivered, or waits, or was given up. Over several servers,
+            it has a part for each.
         disabled_at: The time at which it was disabled; null while it is enabled.
         disabled_because: The reason; null while it is enabled.
         resting_until: Nothing is sent before this time; null if it does not rest.
@@ -57,8 +57,8 @@ class ListedWebhook(Webhook):
 
     Attributes:
         lag_events: Number of events of the log behind the cursor; a number of positions above 10,000.
-        lag_seconds: Age of the oldest of them; 0 without any. Null where this build cannot read that event, and
-            over several servers while one does not answer; `lag_events` is without that one then.
+        lag_seconds: Age of the oldest of them; 0 without any. Null where this build cannot read that event,
+            and while one of several servers does not answer; `lag_events` is without it then.
     """
 
     lag_events: Count
