@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -13,8 +16,8 @@ from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.stream_ids import slice_of
 from offerlog_infrastructure.http.metrics import ServiceMetrics
-from support.installations import Stores, move_slice, shard_of
-from support.journeys import an_id, blocked_event, journeys, signal
+from support.installations import Stores, make_stores, move_slice, shard_of
+from support.journeys import DAY, an_id, blocked_event, journeys, signal
 from support.recount import rows
 
 _VISITORS: Final = 56
@@ -41,6 +44,14 @@ _ADDED: Final = (
     'offerlog_refusals_last_day{reason="malformed"}',
 )
 """Metrics of several servers that are those of one."""
+
+
+@pytest.fixture(scope="module")
+def open_of(make_module_dsn: Callable[[], str]) -> Iterator[Callable[[str], ShardedOfferlog]]:
+    """Opens a service of an organization; the tests that look at one organization share the stores."""
+    clock = SettableClock(DAY + timedelta(days=1))
+    with make_stores(make_module_dsn, "6-a", "b-f") as stores, ExitStack() as opened:
+        yield lambda name: opened.enter_context(stores.open(clock=clock, organization=name))
 
 
 def test_it_answers_as_a_single_store_does(
@@ -102,24 +113,24 @@ def _compare_lists(sharded: ShardedOfferlog, single: Offerlog) -> None:
     assert [proof.differences for proof in sharded.verify()] == [()] * 9
 
 
-def test_asyncio_waits_for_positions_of_several_servers(services: tuple[ShardedOfferlog, Offerlog]) -> None:
+def test_asyncio_waits_for_positions_of_several_servers(open_of: Callable[[str], ShardedOfferlog]) -> None:
     """As a thread does."""
-    sharded, _ = services
+    sharded = open_of("asyncio")
 
     async def record() -> int:
         receipt = await sharded.aio.record(_LINES)
         assert isinstance(receipt.position, PositionVector)
         await sharded.aio.wait(receipt.position)
-        return len((await sharded.aio.report(ReportQuery("default"))).rows)
+        return len((await sharded.aio.report(ReportQuery("asyncio"))).rows)
 
     assert asyncio.run(record()) == 3
 
 
 def test_an_offer_is_made_once_and_its_position_is_one_number(
-    services: tuple[ShardedOfferlog, Offerlog],
+    open_of: Callable[[str], ShardedOfferlog],
 ) -> None:
     """The position names the shard of the visitor."""
-    sharded, _ = services
+    sharded = open_of("offers")
     for n in range(12):
         asked: dict[str, Any] = {"customer_id": f"visitor-{n}", "action_map_id": an_id("map")}
         asked["session_id"] = an_id(1)
@@ -149,9 +160,9 @@ def test_a_visitor_is_erased_where_the_visitor_lies(services: tuple[ShardedOffer
     assert sharded.report(ReportQuery("default")) == before == single.report(ReportQuery("default"))
 
 
-def test_time_outs_are_recorded_on_every_shard(services: tuple[ShardedOfferlog, Offerlog]) -> None:
+def test_time_outs_are_recorded_on_every_shard(open_of: Callable[[str], ShardedOfferlog]) -> None:
     """In one call."""
-    sharded, _ = services
+    sharded = open_of("time-outs")
     clock = sharded._router.home.writer._clock._clock
     assert isinstance(clock, SettableClock)
     lines = [signal("offered", visitor=n, timeoutSeconds=30) for n in range(_VISITORS)]
