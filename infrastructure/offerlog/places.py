@@ -52,9 +52,11 @@ MODULES: Final = {
     "offerlog_application.ports.shards": (
         "NotOverShardsError",
         "PartlyRecordedError",
+        "ShardBusyError",
         "ShardError",
         "ShardProgress",
         "ShardUnavailableError",
+        "ShardUnreachedError",
         "SliceInMotionError",
     ),
     "offerlog_application.ports.performance_counts": ("ReportQuery",),

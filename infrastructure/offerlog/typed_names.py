@@ -90,9 +90,11 @@ from offerlog_application.ports.sealed_tree import NotSealedError as NotSealedEr
 from offerlog_application.ports.sealed_tree import TreeProgress as TreeProgress
 from offerlog_application.ports.shards import NotOverShardsError as NotOverShardsError
 from offerlog_application.ports.shards import PartlyRecordedError as PartlyRecordedError
+from offerlog_application.ports.shards import ShardBusyError as ShardBusyError
 from offerlog_application.ports.shards import ShardError as ShardError
 from offerlog_application.ports.shards import ShardProgress as ShardProgress
 from offerlog_application.ports.shards import ShardUnavailableError as ShardUnavailableError
+from offerlog_application.ports.shards import ShardUnreachedError as ShardUnreachedError
 from offerlog_application.ports.shards import SliceInMotionError as SliceInMotionError
 from offerlog_application.ports.store_trouble import StoreTrouble as StoreTrouble
 from offerlog_application.ports.subscriptions import Subscription as Subscription
