@@ -126,10 +126,12 @@ class ReportIssued(ServiceEvent, frozen=True, kw_only=True):
     """A report was given out.
 
     Attributes:
-        as_of_position: Position of the log as of which the report counts.
+        as_of_position: Position of the log as of which the report counts; of several servers, of the home's.
         query: The query, as JSON.
         digest: SHA-256 of the report's canonical text.
         issued_by: The person or program that issued it, as its caller named it.
+        as_of_elsewhere: The positions of the logs of other servers as of which it counts; empty if there are
+            none.
     """
 
     stored_name: ClassVar[str] = "report-issued"
@@ -138,6 +140,7 @@ class ReportIssued(ServiceEvent, frozen=True, kw_only=True):
     query: str
     digest: bytes
     issued_by: str = ""
+    as_of_elsewhere: tuple[int, ...] = ()
 
 
 class KeyRotated(ServiceEvent, frozen=True, kw_only=True):

@@ -127,6 +127,11 @@ def token_of(stream: UUID) -> int:
     return token if token < _FIRST_NEGATIVE else token - 2 * _FIRST_NEGATIVE
 
 
+def is_of_visitor(stream: UUID) -> bool:
+    """Return True if a stream is of a visitor: the token of any other one has the second 0."""
+    return token_of(stream) >> 28 & _LAST_SECOND != 0
+
+
 def tokens_since(instant: datetime) -> list[tuple[int, int]]:
     """Return the lowest and the highest token of visitors first seen since a time, slice by slice.
 

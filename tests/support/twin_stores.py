@@ -13,6 +13,7 @@ from offerlog import Offerlog, open_offerlog
 from offerlog.testing import SettableClock
 from offerlog_application.ports.archive import ArchivedPart
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import only_position
 from offerlog_domain.transparency.notes import SignatureType
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.evidence.audit_key import make_audit_key
@@ -121,5 +122,5 @@ def open_twins(databases: Databases, folder: Path, *, is_moved: bool = True) -> 
 def move(service: Offerlog, folder: Path, until: datetime) -> ArchivedPart:
     """Move the cold streams of a service that are older than a time."""
     application = application_of(service)
-    position = service.issued_reports._replays.position_at(until)
+    position = only_position(service.issued_reports._replays.position_at(until))
     return PostgresArchiver(application, SystemClock()).move_up_to(position, str(folder), lambda _: None)

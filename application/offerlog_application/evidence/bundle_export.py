@@ -17,10 +17,19 @@ from offerlog_application.evidence.bundle_parts import BundleRequest, BundleSink
 from offerlog_application.evidence.claims import Claims
 from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.evidence.log_export import LogExport
-from offerlog_application.ports.positions import LogPosition, latest_position, shard_of_position
+from offerlog_application.evidence.whole_streams import WholeStreams
+from offerlog_application.ports.positions import (
+    SHARD_BITS,
+    LogPosition,
+    by_shard,
+    latest_position,
+    only_position,
+    shard_of_position,
+)
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.sealed_tree import NotSealedError
 from offerlog_application.ports.shards import HOME, NotOverShardsError
+from offerlog_domain.errors import ArgumentError
 from offerlog_domain.transparency.checkpoints import SignedCheckpoint
 from offerlog_domain.transparency.joined_logs import join_checkpoints
 from offerlog_domain.transparency.notes import SignedNote
@@ -74,20 +83,19 @@ class BundleExport:
             AuditKeyError: There is no key that signs checkpoints.
             ForkError: The log does not continue what was signed before.
             OfferlogError: A witness refuses or cannot be reached.
-            ArgumentError: `as_of` is behind the end of the log, or an event that shall be proved is one of
+            ArgumentError: `as_of` is behind the end of the log; of several servers, it does not name all of
+                their logs, or has positions of several moments. Or an event that shall be proved is one of
                 another organization, whose events are not disclosed.
             LogChangedError: An event is not the one in the tree, or was blanked without an erasure.
             NotSealedError: An event that shall be proved is not in the bundle, or the tree does not catch up.
             CheckpointFolderError: The folder of checkpoints cannot be read or written.
             BundlePlaceError: A file cannot be written.
             NotOverShardsError: Events of the log were moved to other servers, and this is the evidence of one
-                alone; or there are several, and `as_of` is given.
+                alone.
             SliceInMotionError: A slice of several servers is on its way, or has moved meanwhile.
             StoreUnavailableError: The store cannot be reached.
         """
         with self._evidence.settled() as logs:
-            if len(logs) > 1 and self._request.as_of is not None:
-                raise NotOverShardsError("to export a bundle as of an earlier position")
             return self._export(logs)
 
     def _export(self, logs: Mapping[int, Evidence]) -> BundleContents:
@@ -98,15 +106,19 @@ class BundleExport:
             if log.tree.moved_events():
                 raise NotOverShardsError("to export a bundle of one of them alone")
             log.catch_up()
-        exports = {number: self._begin(log, number, len(logs)) for number, log in logs.items()}
+        ends = self._find_ends(logs)
+        exports = {number: self._begin(log, number, ends) for number, log in logs.items()}
         sizes = {number: one.signed.checkpoint.size for number, one in exports.items()}
         events, claims, done = sum(sizes.values()), Claims(self._request.query), 0
+        streams = WholeStreams() if len(logs) > 1 and self._request.as_of is not None else None
         if len(logs) > 1:
             self._sink.write(SERVERS_FILE, str(self._join(logs, exports)).encode())
         last: dict[int, int] = {}
         for number, one in exports.items():
-            last[number] = one.write(claims, partial(self._show, done, events))
+            last[number] = one.write(claims, partial(self._show, done, events), streams)
             done += sizes[number]
+        if streams is not None:
+            streams.check()
         reports: dict[str, Any] = {
             "as_of": [*last.values()] if len(logs) > 1 else last[HOME],
             "events": [*sizes.values()] if len(logs) > 1 else events,
@@ -116,11 +128,36 @@ class BundleExport:
         reached = latest_position([*filter(None, last.values())]) or 0
         return BundleContents(len(logs), events, reached, sum(one.withheld for one in exports.values()))
 
-    def _begin(self, log: Evidence, number: int, logs: int) -> LogExport:
-        if logs == 1:
-            return LogExport(log, self._request, self._sink)
+    def _find_ends(self, logs: Mapping[int, Evidence]) -> Mapping[int, int | None]:
+        """Return the last position that is wanted of each log; None for all that is in it.
+
+        Raises:
+            ArgumentError: The position that is asked for does not say it of all logs.
+        """
+        as_of = self._request.as_of
+        if as_of is None:
+            return dict.fromkeys(logs)
+        if len(logs) == 1:
+            return {HOME: only_position(as_of)}
+        ends = by_shard(as_of)
+        for number in sorted({*logs, *ends}):
+            if number not in logs:
+                raise ArgumentError("as_of", f"as_of: {as_of}: no server has the number {number}")
+            if number not in ends:
+                raise ArgumentError(
+                    "as_of",
+                    f"as_of: {as_of} does not say how far the log of shard {number} went. If nothing was in"
+                    f" it then, add .{number << SHARD_BITS}",
+                )
+        return ends
+
+    def _begin(self, log: Evidence, number: int, ends: Mapping[int, int | None]) -> LogExport:
+        if len(ends) == 1:
+            return LogExport(log, self._request, self._sink, ends[number])
         proved = tuple(one for one in self._request.proved if shard_of_position(one) == number)
-        return LogExport(log, replace(self._request, proved=proved), self._sink, f"log-{number}/")
+        return LogExport(
+            log, replace(self._request, proved=proved), self._sink, ends[number], f"log-{number}/"
+        )
 
     def _show(self, before: int, total: int, events: int) -> None:
         self._on_progress(RebuildProgress("exporting events", before + events, total))

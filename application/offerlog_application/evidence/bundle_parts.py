@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.projections.page import Page
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
@@ -31,14 +32,14 @@ class BundleRequest:
 
     Attributes:
         query: Organization and interval of the reports. The events are always all, up to the checkpoint.
-        as_of: The last position; None for all that is in the log.
+        as_of: The last position; of several servers, that in each log. None for all that is there.
         discloses_all: True if the events of other organizations are disclosed, too.
         proved: Positions of the events whose proofs are written, each into a file.
         witnesses: Those that shall cosign the checkpoint.
     """
 
     query: ReportQuery
-    as_of: int | None = None
+    as_of: LogPosition | None = None
     discloses_all: bool = False
     proved: Sequence[int] = ()
     witnesses: "Sequence[CosigningWitness]" = ()

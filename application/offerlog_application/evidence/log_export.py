@@ -8,6 +8,7 @@ from offerlog_application.evidence.bundle_parts import BundlePage, BundleRequest
 from offerlog_application.evidence.claims import Claims
 from offerlog_application.evidence.event_lines import disclose, withhold
 from offerlog_application.evidence.evidence import Evidence
+from offerlog_application.evidence.whole_streams import WholeStreams
 from offerlog_application.ports.sealed_tree import LeafTile, NotSealedError
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.event_fields import Event
@@ -37,6 +38,7 @@ class LogExport:
         evidence: The tree, the events, and the key that signs.
         request: What the bundle shall hold; of the proved positions, those of this log.
         sink: Where its files go.
+        as_of: The last position; None for all that is in the log.
         folder: Stands before the names of its files; empty, or with "/" at its end.
 
     Attributes:
@@ -48,7 +50,12 @@ class LogExport:
     """
 
     def __init__(
-        self, evidence: Evidence, request: BundleRequest, sink: BundleSink, folder: str = ""
+        self,
+        evidence: Evidence,
+        request: BundleRequest,
+        sink: BundleSink,
+        as_of: int | None = None,
+        folder: str = "",
     ) -> None:
         self._evidence = evidence
         self._tree = evidence.tree
@@ -58,22 +65,25 @@ class LogExport:
         self._sink = sink
         self._folder = folder
         self.withheld = 0
-        self.signed = self._sign()
+        self.signed = self._sign(as_of)
         size = self.signed.checkpoint.size
         self._indexes = {position: self._index(position, size) for position in request.proved}
         self._check_disclosed(self._indexes)
 
-    def write(self, claims: Claims, on_events: Callable[[int], None]) -> int:
+    def write(
+        self, claims: Claims, on_events: Callable[[int], None], streams: WholeStreams | None = None
+    ) -> int:
         """Write checkpoint, events, tiles and proofs; returns the position of the last event, 0 without any.
 
         Args:
             claims: Counts the events.
             on_events: Called with the number of events so far, several times a second.
+            streams: Counts the events of each stream; None if nobody asks.
         """
         size = self.signed.checkpoint.size
         self._sink.write(f"{self._folder}checkpoint", str(self.signed).encode())
         self._sink.append(self._folder + EVENTS_FILE, b"")
-        last = self._write_events(size, claims, on_events)
+        last = self._write_events(size, claims, on_events, streams)
         self._write_tiles(size)
         for position, index in self._indexes.items():
             proof = tuple(prove_inclusion(index, size, self._tree.tile))
@@ -97,9 +107,8 @@ class LogExport:
         organization = self._request.query.organization
         return self._request.discloses_all or (event is not None and event.organization == organization)
 
-    def _sign(self) -> SignedCheckpoint:
+    def _sign(self, as_of: int | None) -> SignedCheckpoint:
         """Return the checkpoint of the bundle, with the cosignatures that are asked for."""
-        as_of = self._request.as_of
         if as_of is None:
             signed = self._evidence.checkpoint()
         else:
@@ -110,8 +119,9 @@ class LogExport:
 
     def _size(self, as_of: int) -> int:
         """Return the number of events up to a position."""
-        if as_of > self._tree.last_position():
-            raise ArgumentError("as_of", f"the log ends at position {self._tree.last_position():,}")
+        last = max(self._tree.progress().position, self._tree.last_position())  # it may have moved away
+        if as_of > last:
+            raise ArgumentError("as_of", f"the log ends at position {last:,}")
         tile = self._tree.leaf_tile_of(as_of)
         if tile is None:
             return 0
@@ -128,7 +138,9 @@ class LogExport:
             raise NotSealedError(position, "it is behind the last event of the bundle")
         return index
 
-    def _write_events(self, size: int, claims: Claims, on_events: Callable[[int], None]) -> int:
+    def _write_events(
+        self, size: int, claims: Claims, on_events: Callable[[int], None], streams: WholeStreams | None
+    ) -> int:
         """Write the lines of all events, and count them; returns the last position."""
         last = 0
         for first, positions, hashes in self._leaves(size):
@@ -143,6 +155,8 @@ class LogExport:
                     lines.append(withhold(index, leaf))
                     self.withheld += 1
             claims.add(page.page)
+            if streams is not None:
+                streams.add(page.rows)
             self._sink.append(self._folder + EVENTS_FILE, b"".join(lines))
             last = positions[-1]
             on_events(first + len(positions))

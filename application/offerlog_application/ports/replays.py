@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from offerlog_application.ports.performance_counts import PerformanceCounts
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.read_models import Proof
+from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.lifecycle import State
@@ -31,13 +32,13 @@ class ReplayedProjections:
     """All projections as they stood at a position, built anew from the log.
 
     Attributes:
-        position: The position: that of an event.
+        position: The position: that of an event; with several servers, of one in each log.
         performance: The counts behind the performance report.
         proofs: Number and digest of the events that each projection has applied.
     """
 
-    position: int
-    performance: PerformanceCounts
+    position: LogPosition
+    performance: PerformanceSource
     proofs: Sequence[Proof]
 
 
@@ -47,34 +48,38 @@ class Replays(Protocol):
     Each method raises `StoreUnavailableError` if the store cannot be reached.
     """
 
-    def settle(self, position: int | None) -> int:
+    def settle(self, position: LogPosition | None) -> LogPosition:
         """Return the position of the last event up to a position; None for the end of the log.
 
         Nothing can appear up to there any more.
         """
 
-    def position_at(self, moment: datetime) -> int:
+    def position_at(self, moment: datetime) -> LogPosition:
         """Return the position of the last event that was recorded by a time; 0 if there is none.
 
         Writers on several machines differ by what their clocks differ, so events near the time may fall on
         either side.
         """
 
+    def last_event(self, position: int) -> tuple[int, datetime] | None:
+        """Return position and time of the last event of one log up to a position; None without one."""
+
     def replay(
-        self, position: int, on_progress: Callable[[RebuildProgress], None]
+        self, position: LogPosition, on_progress: Callable[[RebuildProgress], None]
     ) -> AbstractContextManager[ReplayedProjections]:
         """Build all projections as they stood at a position, beside the live ones; they go with the block.
 
         Raises:
+            ArgumentError: Of several servers, the position is not one of all logs at one moment.
             RebuildRunningError: Another replay is at work.
             RebuildWorkersError: The processes that load were killed, or failed.
             SchemaNotMadeError: The database's user may not make a schema.
         """
 
     def events_of(
-        self, organization: str, action_map_id: UUID, state: State, position: int
+        self, organization: str, action_map_id: UUID, state: State, position: LogPosition
     ) -> Generator[ReplayedEvent]:
-        """Stream the events of a map that reached a state, up to a position, in the order of the log.
+        """Stream the events of a map that reached a state, up to a position, in the order of positions.
 
-        Reads all of the log, page by page.
+        Reads all of the log, page by page. Raises `ArgumentError` as `replay` does.
         """

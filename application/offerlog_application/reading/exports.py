@@ -14,7 +14,6 @@ from offerlog_application.ports.positions import (
     LogPosition,
     count_all_positions,
     is_up_to,
-    only_position,
     split_position,
 )
 from offerlog_application.ports.rebuilds import RebuildProgress
@@ -146,8 +145,11 @@ class Exports(OrganizationScope):
         return Export(action_columns(is_identified=request.is_identified), as_of, total, batches)
 
     def report_as_of(
-        self, query: ReportQuery, as_of: int, on_progress: Callable[[RebuildProgress], None] = lambda _: None
-    ) -> tuple[PerformanceReport, int]:
+        self,
+        query: ReportQuery,
+        as_of: LogPosition,
+        on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+    ) -> tuple[PerformanceReport, LogPosition]:
         """Return a report as it was at a position, of any size, and the position of the last event in it.
 
         All projections are built anew up to there, beside the live ones, as for `audit replay`. That reads
@@ -159,13 +161,14 @@ class Exports(OrganizationScope):
             on_progress: Called with the progress, several times a second.
 
         Raises:
-            ArgumentError: The log ends before the position.
+            ArgumentError: The log ends before the position; or, with several servers, it is not one of all
+                logs at one moment.
             RebuildRunningError: Another replay is at work.
             RebuildWorkersError: The processes that load were killed, or failed.
             SchemaNotMadeError: The database's user may not make a schema.
             StoreUnavailableError: The store cannot be reached.
         """
-        position = self._replays.settle(only_position(self._find_end(as_of)))
+        position = self._replays.settle(self._find_end(as_of))
         with self._replays.replay(position, on_progress) as replayed:
             made = report(query, replayed.performance, UNLIMITED)
         missing = sum(one.short_by for one in replayed.proofs if one.projection == "performance")

@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.performance_counts import PerformanceCounts, ReportQuery
-from offerlog_application.ports.positions import only_position
+from offerlog_application.ports.positions import LogPosition, by_shard, is_up_to, latest_position
 from offerlog_application.ports.projections import Proofs
 from offerlog_application.ports.read_models import Proof
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.replays import ReplayedEvent, Replays
 from offerlog_application.ports.service_log import ServiceLog
+from offerlog_application.ports.shards import HOME
 from offerlog_application.projections.slots import counted_slot, slot
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
@@ -52,7 +53,7 @@ class IssuedReport:
 
     Attributes:
         position: The position of the event that says so.
-        as_of_position: The position of the log as of which the report counts.
+        as_of_position: The position of the log as of which the report counts; with several servers, a vector.
         query: The query, as JSON.
         digest: SHA-256 of the report's canonical text (`report_text`).
         issued_by: The person or program that issued it.
@@ -60,7 +61,7 @@ class IssuedReport:
     """
 
     position: int
-    as_of_position: int
+    as_of_position: LogPosition
     query: str
     digest: bytes
     issued_by: str
@@ -95,7 +96,7 @@ class Replay:
         reports: The reports of the organization that were issued as of that position, compared.
     """
 
-    position: int
+    position: LogPosition
     proofs: Sequence[Proof]
     reports: Sequence[ComparedReport]
 
@@ -131,10 +132,10 @@ class Explanation:
     Attributes:
         position: The position as of which both count.
         count: The count of the report; None as of an earlier position, which no projection shows any more.
-        events: The events, in the order of the log. Their number is the count.
+        events: The events, in the order of positions. Their number is the count.
     """
 
-    position: int
+    position: LogPosition
     count: int | None
     events: Generator[ExplainedEvent]
 
@@ -237,13 +238,15 @@ class IssuedReports:
                 f"the report is short by {format_count(proof.short_by, 'event')}: see `offerlog projections"
                 " dead-letters`"
             )
+        ends = {**by_shard(proof.position)}
         event = ReportIssued(
             organization=query.organization,
             recorded_at=self._clock.now(),
-            as_of_position=only_position(proof.position),
+            as_of_position=ends.pop(HOME, 0),
             query=query_text(query),
             digest=sha256(report_text(made)).digest(),
             issued_by=issued_by,
+            as_of_elsewhere=tuple(ends.values()),
         )
         stream = make_organization_stream_id(query.organization)
         return made, _issued(self._service_log.append_entry(stream, event).position, event)
@@ -268,7 +271,7 @@ class IssuedReports:
     def replay(
         self,
         organization: str,
-        as_of: int | datetime,
+        as_of: LogPosition | datetime,
         on_progress: Callable[[RebuildProgress], None] = lambda _: None,
     ) -> Replay:
         """Build all projections as they stood then, and compare with the reports issued as of that position.
@@ -281,7 +284,8 @@ class IssuedReports:
             on_progress: Called with the progress, several times a second.
 
         Raises:
-            ArgumentError: The log ends before the position.
+            ArgumentError: The log ends before the position; or, with several servers, it is not one of all
+                logs at one moment.
             RebuildRunningError: Another replay is at work.
             RebuildWorkersError: The processes that load were killed, or failed.
             SchemaNotMadeError: The database's user may not make a schema.
@@ -292,7 +296,9 @@ class IssuedReports:
         else:
             position = self._settle_within_log(as_of)
         wanted = [
-            one for one in self.all(organization) if self._replays.settle(one.as_of_position) == position
+            one
+            for one in self.all(organization)
+            if is_up_to(position, one.as_of_position) and self._replays.settle(one.as_of_position) == position
         ]
         with self._replays.replay(position, on_progress) as replayed:
             compared = [
@@ -301,7 +307,7 @@ class IssuedReports:
             ]
             return Replay(position, replayed.proofs, compared)
 
-    def explain(self, query: ReportQuery, state: State, as_of: int | None = None) -> Explanation:
+    def explain(self, query: ReportQuery, state: State, as_of: LogPosition | None = None) -> Explanation:
         """Return a count of one map and metric, and the events that add up to it.
 
         Args:
@@ -310,7 +316,7 @@ class IssuedReports:
             as_of: The position as of which to count; None for the position of the live projection.
 
         Raises:
-            ArgumentError: The log ends before the position.
+            ArgumentError: As of `replay`; the events raise it, too.
             ReportNotIssuedError: The projection never stood still; only without `as_of`.
             StoreUnavailableError: The store cannot be reached.
         """
@@ -318,7 +324,7 @@ class IssuedReports:
         count = None
         if as_of is None:
             made, proof = self._settled(replace(query, view=MetricSet.ALL), UNLIMITED)
-            as_of = only_position(proof.position)
+            as_of = proof.position
             count = sum(row.metrics[METRICS[state]] for row in made.rows)
             position = self._replays.settle(as_of)
         else:
@@ -326,15 +332,16 @@ class IssuedReports:
         events = self._replays.events_of(query.organization, parse_uuid(action_map), state, position)
         return Explanation(position, count, _explain(events, query))
 
-    def _settle_within_log(self, as_of: int) -> int:
+    def _settle_within_log(self, as_of: LogPosition) -> LogPosition:
         """Return the position of the last event up to a position.
 
         Raises:
             ArgumentError: The log ends before it, so nobody can say what stood there.
         """
         last = self._replays.settle(None)
-        if as_of > last:
-            raise ArgumentError("as_of", f"the log ends before {as_of:,}, at position {last:,}")
+        if not is_up_to(as_of, last):
+            asked, end = (f"{one:,}" if isinstance(one, int) else str(one) for one in (as_of, last))
+            raise ArgumentError("as_of", f"the log ends before {asked}, at position {end}")
         return self._replays.settle(as_of)
 
     def _settled(self, query: ReportQuery, limits: ReportLimits) -> tuple[PerformanceReport, Proof]:
@@ -384,9 +391,8 @@ def _digest(query: ReportQuery, performance: PerformanceCounts) -> bytes:
 
 
 def _issued(position: int, event: ReportIssued) -> IssuedReport:
-    return IssuedReport(
-        position, event.as_of_position, event.query, event.digest, event.issued_by, event.recorded_at
-    )
+    as_of = latest_position((event.as_of_position, *event.as_of_elsewhere)) or 0
+    return IssuedReport(position, as_of, event.query, event.digest, event.issued_by, event.recorded_at)
 
 
 def _format(moment: datetime | None) -> str | None:

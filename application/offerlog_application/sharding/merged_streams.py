@@ -39,23 +39,20 @@ class MergedStreams:
     ) -> Sequence[LogRow]:
         """Return the next lifecycle events, ordered by stream and version; each slice is read from its shard.
 
+        An event counts by the log that has recorded it, wherever it lies by now.
+
         Raises:
             ShardUnavailableError: The shard of a slice cannot be reached.
             UnreadableEventError: An event is of a kind that this build does not know.
             ReadTimeoutError: The page takes longer than the current `ReadBudget` allows.
         """
-        ends, found = by_shard(as_of), list[LogRow]()
+        found = list[LogRow]()
         for slice_number in range(slice_of(behind.stream), SLICES):
             shard = self._router.get(self._router.map.shards[slice_number])
             first = StreamPlace(UUID(int=slice_number << _SLICE_SHIFT), 0)
             rows = self._router.ask(
                 shard,
-                _reader(
-                    max(behind, first),
-                    ends.get(shard.number, shard.number << SHARD_BITS),
-                    limit - len(found),
-                    identify,
-                ),
+                _reader(max(behind, first), as_of, limit - len(found), identify),
             )
             found += [row for row in rows if slice_of(row.stream) == slice_number]
             if len(found) == limit:
@@ -64,7 +61,7 @@ class MergedStreams:
 
 
 def _reader(
-    behind: StreamPlace, as_of: int, limit: int, identify: str | None
+    behind: StreamPlace, as_of: LogPosition, limit: int, identify: str | None
 ) -> Callable[[Shard], Sequence[LogRow]]:
     return lambda shard: shard.store.stream_source.read_streams(behind, as_of, limit, identify=identify)
 

@@ -21,7 +21,6 @@ from offerlog_application.ports.read_models import Freshness, Proof
 from offerlog_application.ports.shards import MovesUpkeep, ShardProgress, ShardUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
-from offerlog_application.reading.issued_reports import IssuedReports
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
     PerformanceReport,
@@ -38,7 +37,6 @@ from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.organizations_of_shards import DeletionOverShards
 from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams, name_with_shard
 from offerlog_application.sharding.reachable_shards import ReachableShards
-from offerlog_application.sharding.refused_port import RefusedPort
 from offerlog_application.sharding.router import OpenShards, Router
 from offerlog_application.sharding.sharded_evidence import ShardedEvidence
 from offerlog_application.sharding.sharded_store import make_sharded_store
@@ -119,7 +117,6 @@ class ShardedOfferlog(Offerlog):
         )
         self.organization_deletion = DeletionOverShards(router, store, clock)
         self.counts = CountsOfShards(router)
-        self.issued_reports = cast("IssuedReports", RefusedPort("to work on issued reports"))
         self.evidence = cast("Evidence", ShardedEvidence(router))
         self.slices = SlicesOfShards(router)
 

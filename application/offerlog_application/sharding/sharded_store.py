@@ -26,6 +26,7 @@ from offerlog_application.sharding.ports_of_visitors import (
     RoutedStreams,
 )
 from offerlog_application.sharding.refused_port import RefusedFigures, RefusedPort
+from offerlog_application.sharding.replays_of_shards import ReplaysOfShards
 from offerlog_application.sharding.router import Router
 from offerlog_application.sharding.webhooks_of_shards import WebhooksOfShards
 
@@ -44,6 +45,7 @@ def make_sharded_store(router: Router) -> Store:
         "refusals": MergedRefusals(router),
         "event_source": MergedEventSource(router),
         "stream_source": MergedStreams(router),
+        "replays": ReplaysOfShards(router),
         "subscriptions": SubscriptionsOfShards(router),
         "webhooks": (webhooks := WebhooksOfShards(router)),
     }
@@ -54,7 +56,6 @@ def make_sharded_store(router: Router) -> Store:
             "short_signals": "to list what waits by its action alone",
             "erasures": "to work on the visitors of all shards",
             "archiver": "to archive old events",
-            "replays": "to read the log as it stood earlier",
         }.items()
     }
     refused["figures"] = RefusedFigures("to read the figures of the store", router, webhooks.all)

@@ -464,7 +464,7 @@ class ReportGivenOut(TypedDict):
     """A report that was recorded as issued."""
 
     position: int
-    as_of_position: int
+    as_of_position: int | str
     digest: str
     issued_by: str
     issued_at: str

@@ -772,8 +772,8 @@ export interface RefusalCounts {
 export interface ReportGivenOut {
   /** Position of the event that says so. */
   position: number;
-  /** Position of the log as of which the report counts. */
-  as_of_position: number;
+  /** Position of the log as of which the report counts; a text with several servers. */
+  as_of_position: number | string;
   /** SHA-256 of the report's canonical text, hexadecimal. */
   digest: string;
   /** The person or program that issued it. */

@@ -13,9 +13,11 @@ from offerlog_infrastructure.cli.evidence import evidence_of
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.output import print_json, usage
+from offerlog_infrastructure.cli.positions import read_position
 from offerlog_infrastructure.cli.report_options import read_range
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.cli.witness import Witness, WitnessKey, ask_witnesses
+from offerlog_infrastructure.presentation.documents import show_position
 
 
 class EventFormat(StrEnum):
@@ -55,10 +57,8 @@ def export(
         str, typer.Option("--zone", metavar="ZONE", help="Zone of dates in --from and --to.")
     ] = "UTC",
     as_of: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=2**63 - 1, metavar="POSITION", help="The last event. [dim]Default: the newest[/]"
-        ),
+        str | None,
+        typer.Option(metavar="POSITION", help="The last event. [dim]Default: the newest[/]"),
     ] = None,
     form: Annotated[
         EventFormat, typer.Option("--format", help="parquet adds the events as Parquet, for analysts.")
@@ -86,7 +86,7 @@ def export(
     Of several servers it holds the log of each, and says in a signed file
     how many there are: give the auditor the public key of every server.
     """
-    where = zone(zone_name)
+    where, end_of_log = zone(zone_name), read_position("--as-of", as_of)
     first, last = read_range(start, end, None, where)
     from offerlog_application.evidence.bundle_parts import BundleRequest  # noqa: PLC0415 - --help need not wait for it
     from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - as above
@@ -98,7 +98,7 @@ def export(
         event_bar("exporting events") as on_progress,
     ):
         query = ReportQuery(organization=service.organization, start=first, end=last)
-        request = BundleRequest(query, as_of, every_organization, tuple(prove or ()), witnesses)
+        request = BundleRequest(query, end_of_log, every_organization, tuple(prove or ()), witnesses)
         contents, digest = write_bundle(
             evidence_of(service),
             request,
@@ -111,9 +111,7 @@ def export(
             {
                 "bundle": str(place),
                 "events": contents.events,
-                "position": contents.position
-                if isinstance(contents.position, int)
-                else str(contents.position),
+                "position": show_position(contents.position),
                 "withheld": contents.withheld,
                 "manifest_sha256": digest,
             }

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from offerlog_application.reading.tables import Table
 
 _STDOUT = Path("-")
-_LAST_POSITION = 2**63 - 1
 _OTHER_FORMATS = frozenset({".xlsx", ".xls", ".ods", ".gz", ".bz2", ".xz", ".zst", ".zip"})
 """Endings of files that a spreadsheet or an unpacker opens; no export is one."""
 _PRIVATE = 0o600
@@ -60,16 +59,6 @@ UpTo = Annotated[
     str | None,
     typer.Option(
         "--as-of",
-        metavar="POSITION",
-        help="The log as it was up to this position. [dim]Default: all of it[/]",
-        show_default=False,
-    ),
-]
-AsOf = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=_LAST_POSITION,
         metavar="POSITION",
         help="The log as it was up to this position. [dim]Default: all of it[/]",
         show_default=False,
@@ -103,7 +92,7 @@ class _FullReportOptions(ReportOptions):
     """The options for a report that has all metrics unless others are asked for."""
 
     view: MetricsOfReport = MetricSet.FULL
-    as_of: AsOf = None
+    as_of: UpTo = None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -165,19 +154,20 @@ def report(file: _FileOptions, asked: _FullReportOptions, store: StoreOptions) -
     disturbs no service.
     """
     build_query, place, form = asked.read_query(), file.place, _choose_format(file)
+    as_of = read_position("--as-of", asked.as_of)
     from offerlog_application.reading.performance_report import UNLIMITED  # noqa: PLC0415 - as above
     from offerlog_application.reading.report_table import tabulate_performance  # noqa: PLC0415 - as above
 
     position: dict[str, int | str] = {}
     with store.open() as service:
         query = build_query(service)
-        if asked.as_of is None:
+        if as_of is None:
             service.catch_up()
             made = service.report(query, UNLIMITED)
         else:
             with event_bar("replaying the log") as on_progress, _refusing_arguments():
-                made, last = service.exports.report_as_of(query, asked.as_of, on_progress)
-            position = {"position": last}
+                made, last = service.exports.report_as_of(query, as_of, on_progress)
+            position = {"position": show_position(last)}
     _write_report(place, form, tabulate_performance(made), made.short_by, position)
 
 

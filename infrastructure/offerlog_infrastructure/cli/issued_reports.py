@@ -1,6 +1,7 @@
 """The commands audit reports, replay and explain: from a number that was given out to its events."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,9 +21,10 @@ from offerlog_infrastructure.cli.moments import format_moment, read_moment
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm, file_name
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.positions import read_position, show_place
 from offerlog_infrastructure.cli.report_options import CohortOfReport, read_range
 from offerlog_infrastructure.presentation.administration_documents import describe_issued
-from offerlog_infrastructure.presentation.documents import describe_proof, format_time
+from offerlog_infrastructure.presentation.documents import describe_proof, format_time, show_position
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def reports(
                 print_json(describe_issued(one))
                 continue
             digest, by = one.digest.hex()[:16], spell_out(one.issued_by)
-            positions = [f"{position:,}" for position in (one.position, one.as_of_position)]
+            positions = [show_place(position) for position in (one.position, one.as_of_position)]
             rows.add_row(format_moment(one.issued_at), by, digest, *positions)
         if form is Form.TABLE:
             out.print(rows if rows.row_count else "No report was recorded as issued.")
@@ -87,23 +89,23 @@ def replay(
     that was issued; 1 if no report was issued as of then, so that nothing was
     compared; 4 if another replay is at work.
     """
-    where = int(as_of) if as_of.isascii() and as_of.isdigit() else read_moment(as_of, "--as-of")
-    with store.open() as service, event_bar("replaying the log") as on_progress:
-        try:
-            done = service.issued_reports.replay(service.organization, where, on_progress)
-        except ArgumentError as error:
-            raise usage(f"--as-of: {error}") from None
+    from offerlog_application.ports.positions import parse_position  # noqa: PLC0415 - --help need not wait for it
+
+    where = parse_position(as_of)
+    asked = read_moment(as_of, "--as-of") if where is None else where
+    with store.open() as service, event_bar("replaying the log") as on_progress, _naming_as_of():
+        done = service.issued_reports.replay(service.organization, asked, on_progress)
     out = console()
     if form is Form.JSON:
         print_json(
             {
-                "position": done.position,
+                "position": show_position(done.position),
                 "projections": [describe_proof(one) for one in done.proofs],
                 "reports": [_describe_compared(one) for one in done.reports],
             }
         )
     else:
-        out.print(f"As of position {done.position:,}:")
+        out.print(f"As of position {show_place(done.position)}:")
         rows = table(out, ["projection", "events", "digest"], numbers=2)
         for one in done.proofs:
             rows.add_row(one.projection, f"{one.events:,}", one.digest)
@@ -114,8 +116,8 @@ def replay(
             out.print(f"The report issued at {issued} ({compared.issued.digest.hex()[:16]}) {verdict}.")
     if not done.reports:
         typer.echo(
-            f"offerlog: No report was issued as of position {done.position:,}, so nothing was compared: see"
-            " `offerlog audit reports`",
+            f"offerlog: No report was issued as of position {show_place(done.position)}, so nothing was"
+            " compared: see `offerlog audit reports`",
             err=True,
         )
         raise typer.Exit(ExitCode.FAILED)
@@ -128,6 +130,15 @@ def replay(
         )
     if different:
         raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+@contextmanager
+def _naming_as_of() -> Iterator[None]:
+    """End with a usage error that names the option if its value is not a position of the log."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise usage(f"--as-of: {error}") from None
 
 
 def _describe_compared(compared: "ComparedReport") -> dict[str, object]:
@@ -151,8 +162,8 @@ def explain(
     ] = "UTC",
     cohort: CohortOfReport = Cohort.EVENT,
     as_of: Annotated[
-        int | None,
-        typer.Option("--as-of", min=0, metavar="POSITION", help="As of this position of the log."),
+        str | None,
+        typer.Option("--as-of", metavar="POSITION", help="As of this position of the log."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Show so many events; all are counted.")
@@ -176,7 +187,7 @@ def explain(
     Reads the log up to there. Exit code 3 if the report and its events
     differ.
     """
-    where = zone(zone_name)
+    where, end_of_log = zone(zone_name), read_position("--as-of", as_of)
     first, behind = read_range(start, end, None, where)
     from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - --help need not wait for it
     from offerlog_domain.metrics import MetricSet  # noqa: PLC0415 - as above
@@ -193,17 +204,15 @@ def explain(
             view=MetricSet.FULL,
             cohort=cohort,
         )
-        try:
-            found = service.issued_reports.explain(query, metric, as_of)
-        except ArgumentError as error:
-            raise usage(f"--as-of: {error}") from None
+        with _naming_as_of():
+            found = service.issued_reports.explain(query, metric, end_of_log)
         is_known = bool(service.changes.known_maps(service.organization, [map_id]))
         counted, prove = 0, None
         if proofs is not None:
             proofs.mkdir(parents=True, exist_ok=True)
             evidence_of(service).catch_up()
             prove = evidence_of(service).prove
-        with closing(found.events) as events:
+        with _naming_as_of(), closing(found.events) as events:
             for one in events:
                 counted += 1
                 if limit is None or counted <= limit:
@@ -212,10 +221,19 @@ def explain(
                         (proofs / f"{one.position}.tlog-proof").write_text(str(prove(one.position)))
     is_equal = found.count in {None, counted}
     if form is Form.JSON:
-        print_json({"position": found.position, "count": found.count, "events": counted, "equal": is_equal})
+        print_json(
+            {
+                "position": show_position(found.position),
+                "count": found.count,
+                "events": counted,
+                "equal": is_equal,
+            }
+        )
     else:
         report = "" if found.count is None else f"; the report counts {found.count:,}"
-        console().print(f"{format_count(counted, 'event')} as of position {found.position:,}{report}.")
+        console().print(
+            f"{format_count(counted, 'event')} as of position {show_place(found.position)}{report}."
+        )
     if not is_known:
         typer.echo(
             f"offerlog: the action map {action_map} is not in the log of this organization: is the id right?",

@@ -121,7 +121,7 @@ def _remark(made: "PerformanceReport", form: Format, issued: "IssuedReport | Non
     if issued and form is not Format.JSON:
         typer.echo(
             f"offerlog: recorded as issued at position {issued.position:,}, as of position"
-            f" {issued.as_of_position:,}, digest {issued.digest.hex()}",
+            f" {show_place(issued.as_of_position)}, digest {issued.digest.hex()}",
             err=True,
         )
     if form is not Format.JSON:

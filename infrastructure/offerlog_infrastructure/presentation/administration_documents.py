@@ -4,7 +4,11 @@ from __future__ import annotations  # the types below are loaded for the checker
 
 from typing import TYPE_CHECKING
 
-from offerlog_infrastructure.presentation.documents import format_optional_time, format_time
+from offerlog_infrastructure.presentation.documents import (
+    format_optional_time,
+    format_time,
+    show_position,
+)
 
 if TYPE_CHECKING:
     from offerlog_application.erasure.organizations import DeletedOrganization
@@ -35,7 +39,7 @@ def describe_issued(report: IssuedReport) -> answers.ReportGivenOut:
     """Describe a report that was given out."""
     return {
         "position": report.position,
-        "as_of_position": report.as_of_position,
+        "as_of_position": show_position(report.as_of_position),
         "digest": report.digest.hex(),
         "issued_by": report.issued_by,
         "issued_at": format_time(report.issued_at),

@@ -290,10 +290,6 @@ def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> No
         pytest.param(lambda one: one.operations.figures(), id="figures"),
         pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),
         pytest.param(lambda one: one.archiver.figures(), id="an archive"),
-        pytest.param(lambda one: one.issued_reports.issue(ReportQuery("default")), id="an issued report"),
-        pytest.param(
-            lambda one: one.exports.report_as_of(ReportQuery("default"), 0), id="a report of earlier"
-        ),
     ],
 )
 def test_what_does_not_work_over_several_servers_is_one_clear_error(

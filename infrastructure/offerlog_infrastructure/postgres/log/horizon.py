@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 
-from offerlog_application.ports.positions import SHARD_BITS, begin_of_shard
+from offerlog_application.ports.positions import SHARD_BITS, LogPosition, begin_of_shard, by_shard
 
 POSITIONS_SEQUENCE: Final = "log_positions"
 """The sequence from which positions are drawn."""
@@ -47,6 +47,22 @@ UP_TO: Final[LiteralString] = f"""
 """
 """A condition on the events of whole streams: they stand up to a position, which is the parameter, or are
 foreign. What a slice brought along was there before its owner has recorded anything more of it."""
+
+
+WITHIN: Final[LiteralString] = f"notification_id <= (%s::bigint[])[(notification_id >> {SHARD_BITS}) + 1]"
+"""A condition on events: each stands up to the end of the log that has recorded it.
+
+The parameter is `ends_of` a position. Of a multirange, the planner would believe that it has few events."""
+
+
+def ends_of(position: LogPosition) -> list[int]:
+    """Return the last position of each log, by the number of its server, for a position as callers keep it.
+
+    An event keeps its position when its slice moves, so this cuts each log where it was, wherever its events
+    lie by now. Of a log that is not named, there is nothing.
+    """
+    ends = by_shard(position)
+    return [ends.get(number, number << SHARD_BITS) for number in range(max(ends) + 1)]
 
 
 def count_positions(behind: int, last: int) -> int:

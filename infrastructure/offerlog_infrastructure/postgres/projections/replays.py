@@ -9,17 +9,27 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.ports.positions import SHARD_BITS, begin_of_shard, shard_of_position
+from offerlog_application.ports.positions import (
+    SHARD_BITS,
+    LogPosition,
+    begin_of_shard,
+    by_shard,
+    only_position,
+    shard_of_position,
+)
 from offerlog_application.ports.read_models import Proof
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.replays import ReplayedEvent, ReplayedProjections
+from offerlog_application.reading.log_times import find_by_time
 from offerlog_application.reading.read_budget import check_read
+from offerlog_domain.errors import ArgumentError
 from offerlog_domain.events import LIFECYCLE_EVENTS
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived, find_last
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import BEGIN, WITHIN, ends_of
 from offerlog_infrastructure.postgres.projections.rebuild.builder import (
     finish_projection,
     hold_rebuild_lock,
@@ -64,6 +74,18 @@ _SELECT_SHARDS: LiteralString = f"""
     WHERE s.number <> %s ORDER BY 1
 """
 """The positions of foreign events, shard by shard: a few look-ups in the indexes of positions."""
+_SELECT_BEGIN: LiteralString = f"SELECT {BEGIN}"
+_SELECT_TORN: LiteralString = f"""
+    SELECT e.originator_id::text, e.notification_id FROM offerlog_events e
+    WHERE NOT {WITHIN.replace("notification_id", "e.notification_id").replace("%s", "%(ends)s")}
+        AND EXISTS (
+            SELECT FROM offerlog_events later
+            WHERE later.originator_id = e.originator_id AND later.originator_version > e.originator_version
+                AND {WITHIN.replace("notification_id", "later.notification_id").replace("%s", "%(ends)s")}
+        )
+    LIMIT 1
+"""
+"""An event behind a position, in whose stream a later one stands up to it. An archive has whole streams."""
 _SELECT_WINDOW: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id
@@ -83,60 +105,68 @@ class PostgresReplays:
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
 
-    def settle(self, position: int | None) -> int:
-        """Return the position of the last event up to a position; None for the end of the log."""
+    def settle(self, position: LogPosition | None) -> int:
+        """Return the position of the last event up to a position; None for the end of the log.
+
+        A position of another log gives the last foreign event up to it; 0 if there is none.
+        """
         with self._connected() as connection:
-            safe = self._application.log.safe_position()
-            return select_last_event(
-                connection,
-                self._application.archived_files,
-                safe if position is None else min(position, safe),
-            )
+            until = safe = self._application.log.safe_position()
+            if position is not None:
+                until = only_position(position)
+                if shard_of_position(until) == shard_of_position(safe):
+                    until = min(until, safe) if safe else until
+            return select_last_event(connection, self._application.archived_files, until)
 
     def position_at(self, moment: datetime) -> int:
         """Return the position of the last event that was recorded by a time; 0 if there is none.
 
-        The log is searched as if it were sorted by time. Times go by the clocks of writers, so they may step
-        back along the log by the difference of two clocks, and by the time that an append takes. Then the
-        result lies among the events within that difference around the time: the event at the result was
-        recorded by the time, and the next one that was looked at was not.
+        See `find_by_time`.
 
         Raises:
             UnreadableEventError: A stored event is unknown to this build.
         """
-        high = self.settle(None)
-        begin = low = begin_of_shard(high)
-        with self._connected() as connection, connection.cursor(row_factory=tuple_row, binary=True) as cursor:
-            while low < high:
-                middle = (low + high + 1) // 2
-                found = cursor.execute(_SELECT_EVENT_UP_TO, (begin, middle)).fetchone()
-                archived = find_last(connection, self._application.archived_files, middle)
-                if archived is not None and (found is None or archived[0] > found[0]):
-                    found = archived
-                if found is None:
-                    low = middle
-                    continue
-                position, stream, version, topic, state = found
-                event = self._application.event_mapper.event(stream, version, topic, state).event
-                if event.recorded_at <= moment:
-                    low = middle
-                else:
-                    high = position - 1
-        return self.settle(low)
+        end = self.settle(None)
+        return self.settle(find_by_time(begin_of_shard(end), end, moment, self.last_event))
+
+    @again_if_replaced
+    def last_event(self, position: int) -> tuple[int, datetime] | None:
+        """Return the last event up to a position, of the log that it belongs to, with its time.
+
+        Raises:
+            UnreadableEventError: A stored event is unknown to this build.
+        """
+        datastore = self._application.reading
+        with store_reached(datastore), datastore.get_connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row, binary=True)
+            begin = begin_of_shard(position)
+            found = cursor.execute(_SELECT_EVENT_UP_TO, (begin, position)).fetchone()
+            archived = find_last(connection, self._application.archived_files, position)
+        if archived is not None and archived[0] > (found[0] if found else begin):
+            found = archived
+        if found is None:
+            return None
+        place, *stored = found
+        return place, self._application.event_mapper.event(*stored).event.recorded_at
 
     @contextmanager
     def replay(
-        self, position: int, on_progress: Callable[[RebuildProgress], None]
+        self, position: LogPosition, on_progress: Callable[[RebuildProgress], None]
     ) -> Iterator[ReplayedProjections]:
-        """Build all projections as they stood at a position, beside the live ones; they go with the block."""
+        """Build all projections as they stood at a position, beside the live ones; they go with the block.
+
+        Of several logs, each event is cut by the one that has recorded it.
+        """
         application = self._application
         staging = StagingSchema(application.log.datastore.schema, _PURPOSE)
         with self._connected() as connection, hold_rebuild_lock(connection, _LOCK_NUMBER):
+            self._check_streams(connection, position)
+            goal = by_shard(position).get(self._find_number(connection), 0)
             try:
-                staging.open(connection, PROJECTIONS, position)
+                staging.open(connection, PROJECTIONS, goal, ends_of(position))
                 staging.enter(connection)
                 load_all_slices(application, connection, staging, PROJECTIONS, on_progress)
-                on_progress(RebuildProgress("indexing", position, position))
+                on_progress(RebuildProgress("indexing", goal, goal))
                 for projection in PROJECTIONS:
                     finish_projection(application, staging, projection)
                 # Its statements name tables without a schema, and find those of the replay.
@@ -150,11 +180,9 @@ class PostgresReplays:
                         staging.close(cursor)
 
     def events_of(
-        self, organization: str, action_map_id: UUID, state: State, position: int
+        self, organization: str, action_map_id: UUID, state: State, position: LogPosition
     ) -> Generator[ReplayedEvent]:
-        """Stream the events of a map that reached a state, up to a position, in the order of the log.
-
-        Foreign events come first: they were recorded elsewhere, and have no place in that order.
+        """Stream the events of a map that reached a state, up to a position, by position.
 
         Raises:
             ReadTimeoutError: A caller with a time limit waits for longer.
@@ -164,21 +192,60 @@ class PostgresReplays:
             self._application.event_mapper.topics(LIFECYCLE_EVENTS[state]),
             self._application.event_mapper.event,
         )
-        ranges = [*self._select_foreign(position), (begin_of_shard(position), position)]
-        windows = ((start, last) for begin, last in ranges for start in range(begin, last, _WINDOW))
-        for start, last in windows:
-            check_read()
-            end = min(start + _WINDOW, last)
-            for place, stream, version, topic, stored in self._select_window(start, end, topics):
-                sealed = read(stream, version, topic, stored)
-                if (sealed.event.organization, sealed.event.action_map_id) == (organization, action_map_id):
-                    yield ReplayedEvent(place, sealed)
+        for start, last in self._select_ranges(position):
+            for behind in range(start, last, _WINDOW):
+                check_read()
+                end = min(behind + _WINDOW, last)
+                for place, stream, version, topic, stored in self._select_window(behind, end, topics):
+                    sealed = read(stream, version, topic, stored)
+                    if (sealed.event.organization, sealed.event.action_map_id) == (
+                        organization,
+                        action_map_id,
+                    ):
+                        yield ReplayedEvent(place, sealed)
 
-    def _select_foreign(self, position: int) -> Sequence[tuple[int, int]]:
-        """Select the positions of other shards than that of a position: behind one, up to another."""
+    def _select_ranges(self, position: LogPosition) -> Sequence[tuple[int, int]]:
+        """Select the positions up to one, of each log: behind one, up to another; ascending.
+
+        Of foreign events, those between the first and the last one that are here.
+        """
+        ends = by_shard(position)
         with self._connected() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            found = cursor.execute(_SELECT_SHARDS, (shard_of_position(position),)).fetchall()
-        return [(first - 1, last) for first, last in found]
+            self._check_streams(connection, position)
+            own = self._find_number(connection)
+            found = cursor.execute(_SELECT_SHARDS, (own,)).fetchall() if own or len(ends) > 1 else []
+        ranges = [(first - 1, min(last, ends.get(shard_of_position(first), 0))) for first, last in found]
+        if own in ends:
+            ranges.append((begin_of_shard(ends[own]), ends[own]))
+        return sorted(ranges)
+
+    @staticmethod
+    def _check_streams(connection: Connection[DictRow], position: LogPosition) -> None:
+        """Check that no stream has a later event up to a position, and an earlier one behind it.
+
+        Where slices have moved, a stream goes on in another log. So positions of several logs fit each other
+        if they are of one moment, such as those of a report.
+
+        Raises:
+            ArgumentError: There is one.
+        """
+        if isinstance(position, int):
+            return
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            found = cursor.execute(_SELECT_TORN, {"ends": ends_of(position)}).fetchone()
+        if found is not None:
+            raise ArgumentError(
+                "as_of",
+                f"{position} has positions of several moments: it leaves out the event at {found[1]:,}, but"
+                f" not a later one of its stream {found[0]}. Take all of the position of one report",
+            )
+
+    @staticmethod
+    def _find_number(connection: Connection[DictRow]) -> int:
+        """Return the number of the server; 0 where there is one."""
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            (begin,) = cursor.execute(_SELECT_BEGIN).fetchone() or (0,)
+        return shard_of_position(begin)
 
     @again_if_replaced
     def _select_window(self, start: int, end: int, topics: Sequence[str]) -> Sequence[tuple[Any, ...]]:
@@ -195,7 +262,7 @@ class PostgresReplays:
             yield connection
 
 
-def _select_proofs(connection: Connection[DictRow], position: int) -> Sequence[Proof]:
+def _select_proofs(connection: Connection[DictRow], position: LogPosition) -> Sequence[Proof]:
     """Select the proofs of the replayed projections; the connection uses their schema."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(_SELECT_PROOFS).fetchall()

@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.event_source import LogRow
-from offerlog_application.ports.positions import LogPosition, only_position
+from offerlog_application.ports.positions import LogPosition, is_up_to
 from offerlog_application.ports.stream_source import StreamPlace
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent
@@ -17,7 +17,7 @@ from offerlog_infrastructure.postgres.archive.archived_files import again_if_rep
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived_streams
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
-from offerlog_infrastructure.postgres.log.horizon import UP_TO
+from offerlog_infrastructure.postgres.log.horizon import WITHIN, ends_of
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.sealing import UnsealError
@@ -25,7 +25,7 @@ from offerlog_infrastructure.sealing import UnsealError
 _SELECT_EVENTS: LiteralString = f"""
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
     WHERE originator_id >= %(stream)s AND (originator_id, originator_version) > (%(stream)s, %(version)s)
-        AND {UP_TO.replace("%s", "%(as_of)s")} AND topic <> ALL(%(others)s)
+        AND {WITHIN.replace("%s", "%(as_of)s")} AND topic <> ALL(%(others)s)
     ORDER BY originator_id, originator_version LIMIT %(limit)s
 """
 _SELECT_VISITORS: LiteralString = """
@@ -60,7 +60,7 @@ class PostgresStreamSource:
         Raises:
             ReadCancelledError: The current `ReadBudget` was cancelled.
         """
-        where = {**behind._asdict(), "as_of": only_position(as_of), "others": self._others, "limit": limit}
+        where = {**behind._asdict(), "as_of": ends_of(as_of), "others": self._others, "limit": limit}
         with (
             read_transaction(self._datastore) as transaction,
             transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
@@ -72,7 +72,7 @@ class PostgresStreamSource:
                 cursor.execute(_SELECT_EVENTS, where).fetchall(),
                 (behind.stream, behind.version),
                 limit=limit,
-                is_wanted=lambda row: row[0] <= only_position(as_of) and row[3] not in self._others,
+                is_wanted=lambda row: is_up_to(row[0], as_of) and row[3] not in self._others,
             )
             visitors: dict[int, tuple[Any, ...]] = {}
             if identify is not None:

@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from offerlog_infrastructure.presentation.json_types import Count, Time
+from offerlog_infrastructure.presentation.json_types import Count, Position, Time
 
 
 class DeletedTenant(TypedDict):
@@ -42,7 +42,7 @@ class ReportGivenOut(TypedDict):
 
     Attributes:
         position: Position of the event that says so.
-        as_of_position: Position of the log as of which the report counts.
+        as_of_position: Position of the log as of which the report counts; a text with several servers.
         digest: SHA-256 of the report's canonical text, hexadecimal.
         issued_by: The person or program that issued it.
         issued_at: The time at which it was recorded as issued.
@@ -50,7 +50,7 @@ class ReportGivenOut(TypedDict):
     """
 
     position: Count
-    as_of_position: Count
+    as_of_position: Position
     digest: str
     issued_by: str
     issued_at: Time

@@ -89,16 +89,26 @@ def hold_rebuild_lock(connection: Connection[DictRow], number: int = _LOCK_NUMBE
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
 
 
-def select_last_event(connection: Connection[DictRow], files: ArchivedFiles, safe: int) -> int:
-    """Return the position of the last event up to `safe`: no projection stops at an empty position."""
+def select_last_event(connection: Connection[DictRow], files: ArchivedFiles, until: int) -> int:
+    """Return the position of the last event of a log up to a position, 0 without one.
+
+    No projection stops at an empty position.
+
+    Args:
+        connection: Reads the table.
+        files: Read the archive, which has events of this log alone.
+        until: The position; that of another log gives a foreign event.
+    """
+    begin = begin_of_shard(until)
     row = connection.execute(
         "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events"
         " WHERE notification_id > %s AND notification_id <= %s",
-        (begin_of_shard(safe), safe),
+        (begin, until),
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
-    archived = find_last(connection, files, safe)
-    return int(row["last"]) if archived is None else max(int(row["last"]), archived[0])
+    archived = find_last(connection, files, until)
+    found = [int(row["last"]), 0 if archived is None else archived[0]]
+    return max((one for one in found if one > begin), default=0)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.archive.archived_rows import merge_streams
 from offerlog_infrastructure.postgres.connections import open_unlimited
-from offerlog_infrastructure.postgres.log.horizon import UP_TO
+from offerlog_infrastructure.postgres.log.horizon import UP_TO, WITHIN
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import (
     EVENT_COLUMNS,
@@ -33,7 +33,7 @@ from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Pro
 _PAGE: Final = 5_000
 
 _SELECT_NEXT_SLICE: LiteralString = """
-    SELECT number, low, high, goal FROM slices, plan WHERE NOT done
+    SELECT number, low, high, goal, ends FROM slices, plan WHERE NOT done
     ORDER BY number LIMIT 1 FOR UPDATE OF slices SKIP LOCKED
 """
 _SELECT_STREAMS: LiteralString = f"""
@@ -41,6 +41,7 @@ _SELECT_STREAMS: LiteralString = f"""
     WHERE originator_id BETWEEN %s AND %s AND {UP_TO}
     ORDER BY originator_id, originator_version
 """
+_SELECT_STREAMS_WITHIN: LiteralString = _SELECT_STREAMS.replace(UP_TO, WITHIN)
 _UPDATE_SLICE_DONE: LiteralString = "UPDATE slices SET done = true, events = %s WHERE number = %s"
 
 
@@ -52,9 +53,10 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
             row = cursor.execute(_SELECT_NEXT_SLICE).fetchone()
             if row is None:
                 return
-            number, low, high, goal = row
+            number, low, high, goal, ends = row
             events = 0
-            for rows in cut_between_visitors(_read_pages(connection, files, (low, high, goal))):
+            pages = _read_pages(connection, files, (low, high), goal, ends)
+            for rows in cut_between_visitors(pages):
                 page = decode_whole_streams(mapper, rows)
                 for projection in projections:
                     apply_page(cursor, projection.name, projection.load, page)
@@ -63,13 +65,20 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
 
 
 def _read_pages(
-    connection: Connection[Any], files: ArchivedFiles, bounds: tuple[UUID, UUID, int]
+    connection: Connection[Any],
+    files: ArchivedFiles,
+    bounds: tuple[UUID, UUID],
+    goal: int,
+    ends: Sequence[int] | None,
 ) -> Iterator[Sequence[PositionedRow]]:
-    """Yield the events of a slice, stream by stream."""
+    """Yield the events of a slice, stream by stream; an archive has events of this log alone."""
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
-        cursor.execute(_SELECT_STREAMS, bounds)
+        if ends is None:
+            cursor.execute(_SELECT_STREAMS, (*bounds, goal))
+        else:
+            cursor.execute(_SELECT_STREAMS_WITHIN, (*bounds, ends))
         pages = iter(lambda: cursor.fetchmany(_PAGE), [])
-        yield from merge_streams(cursor, files, pages, *bounds[:2], until=bounds[2])
+        yield from merge_streams(cursor, files, pages, *bounds, until=goal)
 
 
 def main() -> None:

@@ -28,7 +28,9 @@ EVENTS_A_SLICE: Final = 20_000
 _MAX_SLICES: Final = 256
 
 _CREATE_BOOKKEEPING: LiteralString = """
-    CREATE TABLE plan (code text NOT NULL, goal bigint NOT NULL, slices text NOT NULL);
+    CREATE TABLE plan (
+        code text NOT NULL, goal bigint NOT NULL, slices text NOT NULL, ends bigint[]
+    );
     CREATE TABLE steps (
         view text PRIMARY KEY, position bigint NOT NULL, loaded boolean NOT NULL DEFAULT false
     );
@@ -118,8 +120,21 @@ class StagingSchema:
             ).fetchone()
             return None if row is None else int(row[0])
 
-    def open(self, connection: Connection[Any], projections: Sequence[Projection], goal: int) -> None:
+    def open(
+        self,
+        connection: Connection[Any],
+        projections: Sequence[Projection],
+        goal: int,
+        ends: Sequence[int] | None = None,
+    ) -> None:
         """Begin anew: create empty copies of the tables and the list of slices to load.
+
+        Args:
+            connection: Makes them.
+            projections: The projections.
+            goal: The last position of this log that is loaded.
+            ends: The last position of each log that is loaded, as of `ends_of`; None for this log up to the
+                goal, and all foreign events.
 
         Raises:
             SchemaNotMadeError: The user may not make a schema.
@@ -133,8 +148,8 @@ class StagingSchema:
                     raise SchemaNotMadeError(self.name, connection.info.user) from error
             cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self.name)))
             cursor.execute(_CREATE_BOOKKEEPING)
-            plan = fingerprint_code(projections), goal, self._select_slices(cursor)
-            cursor.execute("INSERT INTO plan VALUES (%s, %s, %s)", plan)
+            plan = fingerprint_code(projections), goal, self._select_slices(cursor), ends
+            cursor.execute("INSERT INTO plan VALUES (%s, %s, %s, %s)", plan)
             for projection in projections:
                 cursor.execute("INSERT INTO steps (view, position) VALUES (%s, %s)", (projection.name, goal))
                 for table in projection.tables:
