@@ -29,7 +29,7 @@ _TABLES: Final[dict[str, LiteralString]] = {
 }
 """The tables with rows of visitors that no projection makes, and which rows are those of a slice."""
 
-_NUMBERED: Final = {"erased_visitors", "refusals"}
+_NUMBERED: Final = {"erased_visitors", "refusals", "counted_blocks"}
 """Each store numbers the rows of these."""
 
 _NOTE_MOVED: Final = """

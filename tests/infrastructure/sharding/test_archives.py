@@ -17,6 +17,7 @@ from offerlog_infrastructure.archive.places import place_of_server
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 from offerlog_infrastructure.replaying.on_dask import replay_on_dask
 from support.installations import Stores, compare_answers, move_slice, owners_of, shard_of, visitors_of_slice
 from support.journeys import DAY, an_id, journeys, signal
@@ -161,11 +162,11 @@ def test_a_slice_stays_if_the_archive_of_its_server_begins_during_the_move(
         assert isinstance(source, Offerlog)
         moving, add_most, archived = _slice_of_shard(sharded, 0), SliceCopy.add_most, []
 
-        def archive_before(copy: SliceCopy) -> None:
+        def archive_before(copy: SliceCopy, taken: TakenSlice) -> None:
             assert source.archiver is not None
             place = place_of_server(str(tmp_path / "archive"), 0)
             archived.append(source.archiver.move(timedelta(days=90), place, lambda _: None).events)
-            add_most(copy)
+            add_most(copy, taken)
 
         monkeypatch.setattr(SliceCopy, "add_most", archive_before)
         # when

@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,11 +13,19 @@ import pytest
 
 from offerlog import Offerlog, OfferlogError, ReportQuery
 from offerlog.testing import SettableClock
-from offerlog_application.ports.shards import ShardError, ShardUnavailableError, SliceInMotionError
+from offerlog_application.ports.shards import (
+    MovedSlice,
+    ShardBusyError,
+    ShardError,
+    ShardUnavailableError,
+    SliceInMotionError,
+)
 from offerlog_application.sharding import in_motion
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.shards import move_steps
+from offerlog_infrastructure.postgres.shards import move_steps, moving, slice_keeping
+from offerlog_infrastructure.postgres.shards.move_steps import Move
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.installations import (
@@ -38,7 +48,7 @@ _MANY: Final = 1_000
 _NUMBER: Final = 3
 """The slice that moves."""
 
-_SOME_STEPS: Final = ("copy", "rest", "commit")
+_SOME_STEPS: Final = ("rest", "commit")
 
 _UNOWNED: Final = ("fence", "wait", "rest", "all but the commit")
 """Killed behind these, the slice has no owner."""
@@ -253,6 +263,48 @@ def test_a_writer_of_the_former_owner_is_waited_for(
     for one in services:
         one.catch_up()
     compare_answers(sharded, single, _VISITORS)
+
+
+def test_a_mover_that_another_one_has_overtaken_looks_again(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read the same owner. The slice went with the first one, to where both would bring it."""
+    check = SliceMover._check
+
+    def overtake(mover: SliceMover, move: Move) -> None:
+        monkeypatch.undo()
+        check(mover, move)
+        move_slice(stores, _NUMBER, 1)
+
+    monkeypatch.setattr(SliceMover, "_check", overtake)
+    assert move_slice(stores, _NUMBER, 1) == MovedSlice(1, 0, 0.0)
+    assert owners_of(stores, _NUMBER) == [1]
+    compare_answers(*services, _VISITORS)
+
+
+def test_two_moves_in_opposite_directions_do_not_wait_for_each_other_in_a_circle(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would get the lock of its source, and wait in vain for that of the other. One waits for both."""
+    enter, both = slice_keeping.enter_rebuild_lock, threading.Barrier(2)
+
+    def enter_together(held: ExitStack, connection: Any, seconds: float) -> None:
+        enter(held, connection, seconds)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1.0)
+
+    monkeypatch.setattr(moving, "enter_rebuild_lock", enter_together)
+    with ThreadPoolExecutor(2) as pool:
+        moves = [pool.submit(move_slice, stores, number, shard) for number, shard in ((_NUMBER, 1), (9, 0))]
+        assert [one.result(60).source for one in moves] == [0, 1]
+    assert (owners_of(stores, _NUMBER), owners_of(stores, 9)) == ([1], [0])
+    # and whoever has waited in vain for a lock is told that it was busy
+    monkeypatch.undo()
+    monkeypatch.setattr(moving, "_LOCK_SECONDS", 0.0)
+    with services[0]._router.home.keep_slices(), pytest.raises(ShardBusyError) as caught:
+        move_slice(stores, _NUMBER, 0)
+    assert code_of(caught.value) is ExitCode.BUSY
+    compare_answers(*services, _VISITORS)
 
 
 def test_a_target_that_goes_away_during_the_rest_leaves_the_slice_where_it_was_or_is_found(

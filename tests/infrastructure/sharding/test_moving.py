@@ -1,10 +1,7 @@
 """A slice that moves between shards: what was recorded of its visitors is there afterwards, and goes on."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import Any, Final, LiteralString
 
@@ -14,21 +11,18 @@ import pytest
 from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
 from offerlog_application.ports.erasure import HeldRow
-from offerlog_application.ports.shards import MovedSlice, ShardBusyError, ShardError
+from offerlog_application.ports.shards import ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
-from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
-from offerlog_infrastructure.postgres.shards import moving, slice_keeping
-from offerlog_infrastructure.postgres.shards.move_steps import Move
-from offerlog_infrastructure.postgres.shards.moving import SliceMover
+from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 from support.installations import (
     Stores,
     compare_answers,
     make_stores,
     move_slice,
-    owners_of,
     visitors_of_slice,
 )
 from support.journeys import DAY, an_id, blocked_event, journeys, signal
@@ -214,42 +208,75 @@ def test_erasures_holds_and_refusals_move_along(
         sharded.visitor_data(customer_id=f"visitor-{other}")
 
 
+def _note_ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note how the rest of each move is copied; from the second one on, it cannot be written as a message."""
+    write, slowly, ways = RestChanges.write, SliceCopy._copy_rest_slowly, []
+
+    def write_some(changes: RestChanges, *arguments: Any) -> None:
+        write(changes, *arguments)
+        if not changes.events:
+            return  # a rehearsal
+        ways.append("a message")
+        if len(ways) > 1:
+            raise psycopg.DataError
+
+    def note_slow(copy: SliceCopy, taken: TakenSlice) -> None:
+        slowly(copy, taken)
+        ways.append("a round")
+
+    monkeypatch.setattr(RestChanges, "write", write_some)
+    monkeypatch.setattr(SliceCopy, "_copy_rest_slowly", note_slow)
+    return ways
+
+
 def test_what_comes_behind_the_counts_is_added_too(
     services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Signals, refusals and an erasure, right before the slice has no owner."""
+    """Signals, refusals and names of blocked offers, also of a new visitor, right before the fence.
+
+    In the second move they cannot be written as one message, and in the third one a visitor is erased, too:
+    then the rest is copied as a round is.
+    """
     sharded, _ = services
-    erased, other = _visitors(sharded, 2)
-    before = [signal("offered", visitor=visitor) for visitor in (erased, other)]
-    before += [signal("rejected", visitor=visitor, sessionId="no id") for visitor in (erased, other)]
-    behind = [
-        signal("accepted", visitor=other),
-        signal("started", visitor=other, sessionId="no id"),
-        signal("offered", visitor=other, action=2),
-    ]
-    refused = "SELECT count(*) FROM refusals WHERE get_byte(uuid_send(visitor_digest), 0) >> 4 = %s"
-    ((count,),) = rows(stores.dsns[0], refused, _NUMBER)
+    erased, *others = _visitors(sharded, 7)
+    before = [signal("offered", visitor=visitor) for visitor in (erased, *others[::2])]
+    before += [signal("rejected", visitor=visitor, sessionId="no id") for visitor in (erased, *others[::2])]
     for one in services:
         one.wait(one.record([json.dumps(line) for line in before]).position)
-    add = SliceCopy.add_most
+    add, ways = SliceCopy.add_most, _note_ways(monkeypatch)
+    coming = [(others[n], others[n + 1]) for n in (0, 2, 4)]
 
-    def add_most(copy: SliceCopy) -> None:
-        add(copy)
+    def add_most(copy: SliceCopy, taken: TakenSlice) -> None:
+        add(copy, taken)
+        known, new = coming.pop()
+        behind = [
+            signal("accepted", visitor=known),
+            signal("started", visitor=known, sessionId="no id"),
+            signal("offered", visitor=new, action=2),
+            blocked_event(len(coming), new, an_id("map"), "frequencyCap"),
+        ]
         for one in services:
-            one.erase(customer_id=f"visitor-{erased}")
+            if not coming:
+                one.erase(customer_id=f"visitor-{erased}")
             one.record([json.dumps(line) for line in behind])
 
     monkeypatch.setattr(SliceCopy, "add_most", add_most)
-    # when
-    move_slice(stores, _NUMBER, 1)
-    # then
-    for one in services:
-        one.catch_up()
-    _check(services, stores)
-    data = [sorted(map(_describe, one.visitor_data(customer_id=f"visitor-{other}"))) for one in services]
-    assert data[0] == data[1]
+    for target in (1, 0, 1):
+        # when
+        move_slice(stores, _NUMBER, target)
+        # then
+        for one in services:
+            one.catch_up()
+        _check(services, stores)
+    assert ways == ["a message", "a message", "a round", "a round"]
+    for other in others:
+        data = [sorted(map(_describe, one.visitor_data(customer_id=f"visitor-{other}"))) for one in services]
+        assert data[0] == data[1]
+    refused = "SELECT count(*) FROM refusals WHERE get_byte(uuid_send(visitor_digest), 0) >> 4 = %s"
     assert rows(stores.dsns[0], refused, _NUMBER) == [(0,)]
-    assert rows(stores.dsns[1], refused, _NUMBER) >= [(count + 2,)]
+    assert rows(stores.dsns[1], refused, _NUMBER) >= [(6,)]
+    named = "SELECT count(*) FROM counted_blocks"
+    assert rows(stores.dsns[1], named) >= [(3,)]
     with pytest.raises(NoSuchVisitorError):
         sharded.visitor_data(customer_id=f"visitor-{erased}")
 
@@ -334,48 +361,6 @@ def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], s
         move_slice(stores, _NUMBER, 1)
     _execute(stores.dsns[0], "DELETE FROM archived_files")
     assert sharded.report(ReportQuery("default")).rows
-
-
-def test_a_mover_that_another_one_has_overtaken_looks_again(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both have read the same owner. The slice went with the first one, to where both would bring it."""
-    check = SliceMover._check
-
-    def overtake(mover: SliceMover, move: Move) -> None:
-        monkeypatch.undo()
-        check(mover, move)
-        move_slice(stores, _NUMBER, 1)
-
-    monkeypatch.setattr(SliceMover, "_check", overtake)
-    assert move_slice(stores, _NUMBER, 1) == MovedSlice(1, 0, 0.0)
-    assert owners_of(stores, _NUMBER) == [1]
-    _check(services, stores)
-
-
-def test_two_moves_in_opposite_directions_do_not_wait_for_each_other_in_a_circle(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each would get the lock of its source, and wait in vain for that of the other. One waits for both."""
-    enter, both = slice_keeping.enter_rebuild_lock, threading.Barrier(2)
-
-    def enter_together(held: ExitStack, connection: Any, seconds: float) -> None:
-        enter(held, connection, seconds)
-        with suppress(threading.BrokenBarrierError):
-            both.wait(1.0)
-
-    monkeypatch.setattr(moving, "enter_rebuild_lock", enter_together)
-    with ThreadPoolExecutor(2) as pool:
-        moves = [pool.submit(move_slice, stores, number, shard) for number, shard in ((_NUMBER, 1), (9, 0))]
-        assert [one.result(60).source for one in moves] == [0, 1]
-    assert (owners_of(stores, _NUMBER), owners_of(stores, 9)) == ([1], [0])
-    # and whoever has waited in vain for a lock is told that it was busy
-    monkeypatch.undo()
-    monkeypatch.setattr(moving, "_LOCK_SECONDS", 0.0)
-    with services[0]._router.home.keep_slices(), pytest.raises(ShardBusyError) as caught:
-        move_slice(stores, _NUMBER, 0)
-    assert code_of(caught.value) is ExitCode.BUSY
-    _check(services, stores)
 
 
 def test_a_server_without_slices_still_has_counts(make_dsn: Callable[[], str]) -> None:

@@ -28,6 +28,9 @@ _SHORT_SECONDS: Final = 0.1
 _PAUSES: Final = (0.001, 0.05)
 """Seconds between two looks at the writers: at first, and at most."""
 
+_SHORT_PAUSES: Final = (0.001, 0.004)
+"""The same where visitors wait."""
+
 _RAISE_EPOCH: LiteralString = "UPDATE log_epoch SET epoch = epoch + 1 RETURNING epoch"
 _SELECT_EPOCH: LiteralString = "SELECT epoch FROM log_epoch"
 
@@ -112,6 +115,19 @@ class PostgresFence:
             yield connection
 
 
+def await_writers(connection: Connection[Any], seconds: float) -> None:
+    """Wait until every writer of now has ended, with short pauses: others wait for what comes behind.
+
+    Args:
+        connection: In auto-commit mode.
+        seconds: How long to wait.
+
+    Raises:
+        FenceTimeoutError: Some writers have not ended; the error names them.
+    """
+    _await_writers(connection, None, seconds, time.monotonic() + seconds, _SHORT_PAUSES)
+
+
 def raise_epoch(connection: Connection[Any]) -> int:
     """Raise the epoch in the current transaction, and return it; a fence waits once that is committed."""
     return _select_number(connection, _RAISE_EPOCH)
@@ -123,13 +139,20 @@ def _select_number(connection: Connection[Any], statement: LiteralString) -> int
     return int(row[0])
 
 
-def _await_writers(connection: Connection[Any], epoch: int, seconds: float, deadline: float) -> None:
+def _await_writers(
+    connection: Connection[Any],
+    epoch: int | None,
+    seconds: float,
+    deadline: float,
+    pauses: tuple[float, float] = _PAUSES,
+) -> None:
     """Wait until every transaction that holds the lock now has ended; later ones are not awaited."""
-    pause, longest = _PAUSES
+    pause, longest = pauses
     with connection.cursor(row_factory=tuple_row) as cursor:
         awaited = _select_writers(cursor)
         while awaited:
             if time.monotonic() >= deadline:
+                epoch = _select_number(connection, _SELECT_EPOCH) if epoch is None else epoch
                 raise FenceTimeoutError(epoch, seconds, _describe_holders(cursor, awaited))
             time.sleep(pause)
             pause = min(2 * pause, longest)

@@ -30,10 +30,12 @@ _STAGE: LiteralString = """
     RETURNING slice
 """
 _GIVE: LiteralString = """
-    UPDATE slices SET is_owned = false, epoch = epoch + 1
-    WHERE slice = %s AND is_owned AND epoch = %s RETURNING epoch
+    WITH given AS (
+        UPDATE slices SET is_owned = false, epoch = epoch + 1
+        WHERE slice = %s AND is_owned AND epoch = %s RETURNING slice, epoch
+    )
+    INSERT INTO leaving_slices (slice, target, epoch) SELECT slice, %s, epoch FROM given RETURNING epoch
 """
-_INSERT_LEAVING: LiteralString = "INSERT INTO leaving_slices (slice, target, epoch) VALUES (%s, %s, %s)"
 _LOCK_LABEL: LiteralString = "SELECT label FROM arriving_slices WHERE slice = %s FOR UPDATE"
 _TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = %s WHERE slice = %s"
 _CLOSE: LiteralString = """
@@ -142,12 +144,7 @@ def fence(connection: Connection[Any], number: int, target: int, label: int) -> 
 
     Older writers have not ended yet.
     """
-    with connection.transaction():
-        row: Any = _tuples(connection).execute(_GIVE, (number, label)).fetchone()
-        if row is None:
-            return False
-        connection.execute(_INSERT_LEAVING, (number, target, row[0]))
-    return True
+    return connection.execute(_GIVE, (number, label, target)).fetchone() is not None
 
 
 def take(cursor: Cursor[Any], number: int, label: int) -> bool:

@@ -36,13 +36,13 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.fence import PostgresFence
+from offerlog_infrastructure.postgres.log.fence import PostgresFence, await_writers
 from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
-from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy, check_archive
-from offerlog_infrastructure.postgres.shards.slice_keeping import enter_rebuild_lock
+from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from offerlog_infrastructure.postgres.shards.slice_keeping import check_archive, enter_rebuild_lock
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 
@@ -259,20 +259,22 @@ class SliceMover:
         if not move_steps.stage(target, self._number, move.source, move.label):
             self._ends.undo(move)
             raise _undone()
+        taken = TakenSlice(move.slice, move.label + 1)
         try:
             with writer.transaction():
                 copy = self._copy(move, reader, writer)
+                copy.note_numbers()
                 self._await_hung(source, writer)
-                copy.folded.store_counts(TakenSlice(move.slice, move.label + 1))
+                copy.catch_up()
                 writer.execute(_LIMIT_IDLENESS)
                 writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
-                copy.add_most()
+                copy.add_most(taken)
                 self._note(move, "fenced", copy.events)
                 self._stage_again(move)
                 began = time.monotonic()
                 self._fence(move, reader)
-                self._finish_fence(source)
-                self._take(move, copy, writer)
+                self._finish_fence(reader)
+                self._take(taken, move.label, copy, writer)
         except BaseException as error:
             self._try_to_undo(move)
             if not isinstance(error, Exception) or not move_steps.is_taken(target, self._number, move.label):
@@ -310,9 +312,9 @@ class SliceMover:
                 return
             writer.execute("SELECT")  # a session that is silent inside a transaction is ended
 
-    def _finish_fence(self, source: OfferlogApplication) -> None:
+    def _finish_fence(self, reader: StoreConnection) -> None:
         """Wait for the writers that may have looked before the slice had no owner."""
-        PostgresFence(source).finish(_FENCE_SECONDS)
+        await_writers(reader, _FENCE_SECONDS)
 
     def _copy(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> SliceCopy:
         """Copy all rows, and what comes meanwhile, until little is left."""
@@ -339,12 +341,12 @@ class SliceMover:
                 break
         return copy
 
-    def _take(self, move: Move, copy: SliceCopy, writer: StoreConnection) -> None:
+    def _take(self, taken: TakenSlice, label: int, copy: SliceCopy, writer: StoreConnection) -> None:
         """Bring the rest to the target, and take the slice there: all of it with the commit."""
-        copy.copy_rest()
-        copy.add_rest(TakenSlice(move.slice, move.label + 1))
-        if not move_steps.take(writer.cursor(row_factory=tuple_row), self._number, move.label):
-            raise _undone()
+        copy.copy_rest(taken)
+        with writer.pipeline():
+            if not move_steps.take(writer.cursor(row_factory=tuple_row), taken.number, label):
+                raise _undone()
 
     def _end(self, move: Move) -> None:
         self._on_progress(MoveProgress(self._number, move.source, move.target, "leaving", 0, 0))

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
+import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import tuple_row
 
@@ -23,8 +24,10 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_domain.stream_ids import stream_bounds, token_of
 from offerlog_infrastructure.postgres.erasure.blanking import blank_events
 from offerlog_infrastructure.postgres.erasure.erasures import ERASED
+from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_comparison import compare_dead_letters, compare_tables
 from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
+from offerlog_infrastructure.postgres.shards.slice_keeping import refuse_archive
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
     EVENTS,
@@ -35,8 +38,16 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     VISITORS,
     SliceRange,
 )
+from offerlog_infrastructure.postgres.shards.slice_rest import (
+    NO_REST,
+    Numbers,
+    Rest,
+    read_numbers,
+    read_rest,
+    write_rest,
+)
 from offerlog_infrastructure.postgres.shards.table_copy import TableCopy
-from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
+from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice, delete_counts
 
 STAND_STILL_SECONDS: Final = 60.0
 """Seconds to wait for projections that do not move, and for erasures that are not complete."""
@@ -47,24 +58,21 @@ _ONE_SNAPSHOT: LiteralString = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ,
 _SELECT_STATE: LiteralString = """
     SELECT min(notification_id), max(notification_id), (
         SELECT count(*) FROM erasing_visitors WHERE digest BETWEEN %s AND %s
-    ), pg_snapshot_xmin(pg_current_snapshot())::text
+    ), pg_snapshot_xmin(pg_current_snapshot())::text, (SELECT epoch FROM log_epoch)
     FROM offerlog_tracking
 """
 _ALLOW_PARTITION: LiteralString = "SET LOCAL offerlog.moves_slice = 'on'"
 _CREATE_STAGED: LiteralString = """
     CREATE TEMP TABLE staged_refusals (
         LIKE {refusals}, PRIMARY KEY (id), is_added boolean NOT NULL DEFAULT false
-    ) ON COMMIT DROP;
+    );
     CREATE INDEX ON pg_temp.staged_refusals (id) WHERE NOT is_added;
-    CREATE TEMP TABLE newer_refusals (LIKE {refusals}) ON COMMIT DROP;
-    CREATE TEMP TABLE newer_blocks (LIKE {blocks}) ON COMMIT DROP
+    CREATE TEMP TABLE newer_refusals (LIKE {refusals});
+    CREATE TEMP TABLE newer_blocks (LIKE {blocks} INCLUDING IDENTITY)
 """
 _SELECT_NEWER_STREAMS: LiteralString = """
     SELECT originator_id, min(originator_version) FROM offerlog_events WHERE {} GROUP BY 1
 """
-_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archived_files)"
-"""A place alone, which a run that moved nothing has named, does not count."""
-
 _DONE: LiteralString = "SELECT token FROM erased_visitors WHERE {} AND completed_at IS NOT NULL"
 
 _BLANK_ERRORS: LiteralString = """
@@ -114,7 +122,10 @@ class SliceCopy:
         self._into = target.cursor(binary=True, row_factory=tuple_row)
         self._position = 0
         self._oldest = "0"
+        self._epoch = 0
+        self._numbers = Numbers(0, 0)
         self._erased: set[int] = set()
+        self._dead: set[UUID] = set()
         self._tables = TableCopy(self._from, self._into, schema, slice_range)
         self._live = self._tables.live
         self.folded = FoldedSlice(target, schema, slice_range)
@@ -161,42 +172,84 @@ class SliceCopy:
                 compare_dead_letters(
                     self._from, self._schema, self._range, self._shard, self.folded.dead_streams()
                 )
-                self._compare_proofs()
+                self.folded.check_events(self.events)
         if not compares:  # outside of the snapshot: it may take long, and a silent session is ended
             self.folded.fold_newer(newer)
         self._position, self._oldest = position, oldest
         return count
 
-    def copy_rest(self) -> int:
-        """Copy what has come since, behind the fence; returns the number of events.
+    def note_numbers(self) -> None:
+        """Note up to which number refusals and names of blocked offers are copied by the next round.
 
-        Raises:
-            ShardError: A visitor of the slice is being erased, or the source has got an archive.
+        Between this and that round, the writers of now are waited for.
         """
-        with self._source.transaction():
-            self._from.execute(_ONE_SNAPSHOT)
-            state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
-            if state[2]:
-                raise ShardError("a visitor of the slice is being erased: move it when that has ended")
-            # Its first run may have begun during the copy. From the fence on it moves nothing of the slice.
-            check_archive(self._source, self._shard)
-            newer, count = self._copy_newer(_LAST_POSITION)
-            self.folded.fold_newer(newer)
-            self._compare_proofs()
-        return count
+        self._numbers = read_numbers(self._source)
 
-    def add_most(self) -> None:
+    def add_most(self, taken: TakenSlice) -> None:
         """Add the counts and the refusals up to now to those of the target, before the slice is fenced.
 
         The caller holds the rows of the positions, so no projector writes the counts meanwhile. Whoever
         fences the target waits for the inserted refusals, up to the commit.
-        """
-        self.folded.add_counts()
-        self._add_refusals()
 
-    def add_rest(self, taken: TakenSlice) -> None:
-        """Add what has come since, right before the commit; and store the counts of the slice."""
-        self.folded.add_rest(taken)
+        Raises:
+            ShardError: Some events are not folded, or were twice.
+        """
+        self.folded.check_events(self.events)
+        self._dead = {stream for _, stream, _ in self.folded.dead_streams()}
+        delete_counts(self._into, self._schema, taken)
+        self.folded.add(taken)
+        self._add_refusals()
+        self._rehearse(taken)
+        self._into.execute("SAVEPOINT rest")
+
+    def _rehearse(self, taken: TakenSlice) -> None:
+        """Let both servers carry out the statements of the rest: they know all tables the second time."""
+        self._read_rest()
+        with self._target.transaction(force_rollback=True), self._target.pipeline():
+            write_rest(self._into, self._schema, self._range, NO_REST, [UUID(int=0)])
+            RestChanges.none().write(self._into, self._schema, taken)
+
+    def _read_rest(self) -> Rest:
+        last = self._shard, self._numbers
+        return read_rest(self._from, self._schema, self._range, self._newer(), last)
+
+    def copy_rest(self, taken: TakenSlice) -> None:
+        """Copy and fold what has come since, behind the fence, and add it.
+
+        Raises:
+            ShardError: A visitor of the slice is being erased, the source has got an archive, or some events
+                are not folded.
+        """
+        rest = self._read_rest()
+        if rest.erasing:
+            raise ShardError("a visitor of the slice is being erased: move it when that has ended")
+        # Its first run may have begun during the copy. From the fence on it moves nothing of the slice.
+        refuse_archive(self._shard, is_there=rest.has_archive)
+        changes = None
+        if rest.epoch == self._epoch + 1:  # the fence alone: no visitor was erased
+            changes = RestChanges.of(rest.rows(), rest.newer(), self._dead)
+        if changes is None:
+            self._copy_rest_slowly(taken)
+            return
+        try:
+            with self._target.pipeline():
+                write_rest(self._into, self._schema, self._range, rest, rest.newer())
+                changes.write(self._into, self._schema, taken)
+        except (psycopg.DataError, psycopg.IntegrityError):
+            self._into.execute("ROLLBACK TO SAVEPOINT rest")
+            self._copy_rest_slowly(taken)
+        else:
+            self.events += changes.events
+
+    def _copy_rest_slowly(self, taken: TakenSlice) -> None:
+        """Copy the rest as a round does: it finds what erasures change, and events that cannot be folded."""
+        before = self.folded.begin_again()
+        with self._source.transaction():
+            self._from.execute(_ONE_SNAPSHOT)
+            newer, count = self._copy_newer(_LAST_POSITION)
+        self.folded.fold_newer(newer)
+        self.folded.check_events(count, before)
+        self.folded.add(taken)
         self._add_refusals()
 
     def _add_refusals(self) -> None:
@@ -214,7 +267,7 @@ class SliceCopy:
             with self._source.transaction():
                 self._from.execute(_ONE_SNAPSHOT)
                 state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
-                behind, ahead, erasing, oldest = state
+                behind, ahead, erasing, oldest, self._epoch = state
                 if behind == ahead and not erasing:
                     yield ahead, oldest
                     return
@@ -344,30 +397,3 @@ class SliceCopy:
     def _changed(self) -> sql.Composed:
         """Rows that were written since the last round, perhaps some older ones too."""
         return sql.SQL("age(xmin) <= age({}::xid)").format(sql.Literal(str(int(self._oldest) & 0xFFFFFFFF)))
-
-    def _compare_proofs(self) -> None:
-        """Compare the number of events with the proofs: each was folded once, or waits in a dead letter.
-
-        Raises:
-            ShardError: They differ.
-        """
-        folded: dict[str, int] = {name: count for name, _, count, _ in self.folded.proofs()}
-        waiting = self._into.execute("SELECT view, sum(waiting)::bigint FROM pg_temp.dead_letters GROUP BY 1")
-        for name, count in waiting.fetchall():
-            folded[name] = folded.get(name, 0) + count
-        if any(count != self.events for count in folded.values()):
-            raise ShardError(
-                f"{self.events:,} events are copied, and the proofs have {folded}: nothing was moved"
-            )
-
-
-def check_archive(connection: Connection[Any], shard: int) -> None:
-    """Check that a shard that is to give a slice away has no archive.
-
-    Raises:
-        ShardError: It has one.
-    """
-    if connection.cursor(row_factory=tuple_row).execute(_HAS_ARCHIVE).fetchone() != (False,):
-        raise ShardError(
-            f"shard {shard} has an archive, whose files do not move: its slices stay where they are"
-        )

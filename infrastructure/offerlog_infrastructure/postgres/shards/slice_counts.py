@@ -7,7 +7,7 @@ tables that are read, and the source subtracts it (see `taken_counts`).
 Most events are loaded as a rebuild loads them, and the few that come later are merged as a projector does it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.shards import ShardError
 from offerlog_application.projections.proof import prove
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import (
@@ -34,7 +35,6 @@ from offerlog_infrastructure.postgres.shards.taken_counts import (
     PROOFS,
     SliceCounts,
     TakenSlice,
-    delete_counts,
     merge_of,
     select_counts,
     store_counts,
@@ -62,14 +62,16 @@ _SELECT_STREAMS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id = ANY(%s)
     ORDER BY originator_id, originator_version
 """
+_COUNT_EVENTS: LiteralString = """
+    SELECT view, sum(events)::bigint FROM (
+        SELECT view, events FROM {proofs} UNION ALL SELECT view, waiting FROM {dead}
+    ) AS counted GROUP BY 1
+"""
 _ADD_PROOFS: LiteralString = """
-    INSERT INTO projection_proofs AS p (view, slice, events, digest) SELECT * FROM unnest(
-        %s::text[], %s::int[], %s::bigint[], %s::numeric[]
-    )
+    INSERT INTO {} AS p (view, slice, events, digest) SELECT view, slice, events, digest FROM {}
     ON CONFLICT (view, slice) DO UPDATE SET
         events = p.events + excluded.events, digest = p.digest + excluded.digest
 """
-_Proofs = Sequence[Sequence[Any]]
 
 
 class FoldedSlice:
@@ -95,7 +97,7 @@ class FoldedSlice:
         Args:
             aside: True to put some before all tables of the projections, so that nothing is written there.
         """
-        create_merge_tables(self._connection)
+        create_merge_tables(self._connection, kept=not aside)
         others = [one.name for one in PROJECTED] if aside else []
         for table in (*_BOOKS, *others):
             self._create(table)
@@ -181,11 +183,23 @@ class FoldedSlice:
         # Rows that were deleted in a transaction that is still open are read past again and again.
         self._cursor.execute(_EMPTY_STAGES)
 
-    def proofs(self) -> _Proofs:
-        """Return the proof of what is folded: projection, slice, events and digest."""
-        return self._cursor.execute(
-            sql.SQL("SELECT view, slice, events, digest FROM {}").format(self._last("projection_proofs"))
-        ).fetchall()
+    def check_events(self, events: int, before: Mapping[str, int] | None = None) -> None:
+        """Check a number of events against the proofs: each was folded once, or waits in a dead letter.
+
+        Args:
+            events: The number of events.
+            before: The number of events of each projection that do not count.
+
+        Raises:
+            ShardError: They differ.
+        """
+        folded = {name: count - (before or {}).get(name, 0) for name, count in self._count_events().items()}
+        if any(count != events for count in folded.values()):
+            raise ShardError(f"{events:,} events are copied, and the proofs have {folded}: nothing was moved")
+
+    def _count_events(self) -> Mapping[str, int]:
+        statement = sql.SQL(_COUNT_EVENTS).format(proofs=self._last(PROOFS), dead=self._last(DEAD))
+        return dict(self._cursor.execute(statement).fetchall())
 
     def dead_streams(self) -> set[tuple[Any, ...]]:
         """Return the dead letters: projection, stream and version."""
@@ -201,52 +215,58 @@ class FoldedSlice:
         """Return the counts and the books, as a source can subtract them."""
         return select_counts(self._cursor, {table: self._last(table) for table in (*KEYS, *_BOOKS)})
 
-    def store_counts(self, taken: TakenSlice) -> None:
-        """Store the counts up to now as those of a slice that is taken; `add_rest` stores later ones."""
-        delete_counts(self._cursor, self._schema, taken)
-        store_counts(self._cursor, self._schema, taken, {table: self._last(table) for table in KEYS})
-
-    def add_counts(self) -> None:
-        """Add the counts up to now to those of the store; those of further events are apart from them.
+    def add(self, taken: TakenSlice) -> None:
+        """Add what is folded to the tables of the store, which are in sight again, and store the counts.
 
         The caller holds the rows of the positions, so no projector writes the counts meanwhile.
-        """
-        self._add_counts()
-        for table in (*KEYS, _NEWEST):
-            self._prefixes[table].append("")
-            self._create(table)
-        self._cursor.execute(_EMPTY_STAGES)
 
-    def _add_counts(self) -> None:
-        for table in (*KEYS, _NEWEST):
+        Args:
+            taken: The slice.
+        """
+        of_slice = {table: self._last(table) for table in (*KEYS, *_BOOKS)}
+        store_counts(self._cursor, self._schema, taken, of_slice)
+        for table in (*KEYS, _NEWEST, *_BOOKS):
             self._put_aside(table)  # it is in the way
+        for table in (*KEYS, _NEWEST):
             merge = merge_of(table)
-            staged = self._cursor.execute(
+            self._cursor.execute(
                 sql.SQL("INSERT INTO {} SELECT {} FROM {}").format(
                     sql.Identifier(merge.stage), _columns(table), self._last(table)
                 )
             )
-            if staged.rowcount:
-                self._cursor.execute(merge.statement)
-
-    def add_rest(self, taken: TakenSlice) -> None:
-        """Add the counts that came since, and the proofs and the dead letters of all events.
-
-        They are stored as those of a slice that is taken, too.
-        """
-        of_slice = {table: self._last(table) for table in (*KEYS, *_BOOKS)}
-        store_counts(self._cursor, self._schema, taken, of_slice)
-        self._add_counts()
-        for table in _BOOKS:
-            self._put_aside(table)
+            self._cursor.execute(merge.statement)
+        self._cursor.execute(_EMPTY_STAGES)
+        live, range_of = sql.Identifier(self._schema, DEAD), self._range.rows_of(DEAD_LETTERS)
+        self._cursor.execute(sql.SQL("DELETE FROM {} WHERE {}").format(live, range_of))
         self._cursor.execute(
             sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}").format(
-                sql.Identifier(self._schema, "dead_letters"),
-                self._last("dead_letters"),
+                live, self._last(DEAD), columns=sql.SQL(DEAD_LETTERS.columns)
+            )
+        )
+        self._cursor.execute(
+            sql.SQL(_ADD_PROOFS).format(sql.Identifier(self._schema, PROOFS), self._last(PROOFS))
+        )
+
+    def begin_again(self) -> Mapping[str, int]:
+        """Put empty temporary tables before those of the counts again, behind `add`.
+
+        The dead letters of the slice are in theirs: further events of these streams wait, too.
+
+        Returns:
+            The number of events that wait, of each projection.
+        """
+        for table in (*KEYS, _NEWEST, *_BOOKS):
+            self._prefixes[table].append("")
+            self._create(table)
+        self._cursor.execute(
+            sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {} WHERE {}").format(
+                self._last(DEAD),
+                sql.Identifier(self._schema, DEAD),
+                self._range.rows_of(DEAD_LETTERS),
                 columns=sql.SQL(DEAD_LETTERS.columns),
             )
         )
-        self._cursor.execute(_ADD_PROOFS, _turned(self.proofs()))
+        return self._count_events()
 
     def _put_aside(self, table: str) -> None:
         """Give a temporary table another name, so that the table of the store is no longer hidden."""
@@ -260,12 +280,6 @@ class FoldedSlice:
 
 def _columns(table: LiteralString) -> sql.SQL:
     return sql.SQL(names_of(merge_of(table).columns))
-
-
-def _turned(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Turn rows into columns; four of them."""
-    found = [list(column) for column in zip(*rows, strict=True)]
-    return found or [[], [], [], []]
 
 
 def fold_apart(

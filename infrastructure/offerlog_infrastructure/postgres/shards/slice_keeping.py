@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import Connection
+from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.rebuilds import RebuildRunningError
+from offerlog_application.ports.shards import ShardError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -20,6 +22,9 @@ _PATIENCE_SECONDS: Final = 5.0
 """Seconds to wait for another one. The lock of a process that was killed is free within a moment."""
 
 _PAUSE_SECONDS: Final = 0.1
+
+_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archived_files)"
+"""A place alone, which a run that moved nothing has named, does not count."""
 
 
 def enter_rebuild_lock(held: ExitStack, connection: Connection[Any], seconds: float) -> None:
@@ -69,3 +74,25 @@ def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
         finally:
             with suppress(psycopg.Error):  # the server is gone, and with it the lock
                 held.close()
+
+
+def check_archive(connection: Connection[Any], shard: int) -> None:
+    """Check that a shard that is to give a slice away has no archive.
+
+    Raises:
+        ShardError: It has one.
+    """
+    found = connection.cursor(row_factory=tuple_row).execute(_HAS_ARCHIVE).fetchone()
+    refuse_archive(shard, is_there=found == (True,))
+
+
+def refuse_archive(shard: int, *, is_there: bool) -> None:
+    """Refuse to take a slice from a shard that has an archive.
+
+    Raises:
+        ShardError: It has one.
+    """
+    if is_there:
+        raise ShardError(
+            f"shard {shard} has an archive, whose files do not move: its slices stay where they are"
+        )
