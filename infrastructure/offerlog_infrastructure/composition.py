@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.ports.shards import Directory, NotOverShardsError
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.context import Rules
@@ -22,7 +23,7 @@ from offerlog_infrastructure.evidence.witness_settings import read_witnesses
 from offerlog_infrastructure.forking import guard_against_fork
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring, default_keyring
 from offerlog_infrastructure.opened_store import SCHEMA, OpenStore
-from offerlog_infrastructure.settings import read_store_settings
+from offerlog_infrastructure.settings import StoreSettings, read_store_settings
 from offerlog_infrastructure.webhooks.networks import read_networks
 from offerlog_infrastructure.wiring import ServiceOptions, make_service, make_sharded_service
 
@@ -120,30 +121,21 @@ def open_offerlog(
         database_url = settings.database_url
         data = settings.data
     organization = settings.organization if organization is None else organization
-    networks = read_networks(settings.webhook_networks if webhook_networks is None else webhook_networks)
-    policy = settings.refusal_policy if refusal_policy is None else refusal_policy
-    check_organization(organization)
+    networks = settings.webhook_networks if webhook_networks is None else webhook_networks
     if keyring is None or isinstance(keyring, Path | str):
         keyring = FileKeyring(settings.keyring if keyring is None else Path(keyring))
-    if audit_key is None:
-        audit_key = settings.audit_key or usual_audit_key(keyring)
-    folder = settings.checkpoints if checkpoints is None else checkpoints
-    options = ServiceOptions(
-        clock=clock or SystemClock(),
-        rules=rules or settings.rules,
-        organization=organization,
-        keyring=keyring,
+    usual = _read_options(settings, keyring, organization, networks)
+    options = replace(
+        usual,
+        clock=clock or usual.clock,
+        rules=rules or usual.rules,
         library_settings=library_settings,
         application_name=application_name,
         trace=trace,
         project=project,
-        policy=policy,
-        webhook_networks=tuple(networks),
-        webhook_retention=settings.webhook_retention,
-        audit_key=Path(audit_key).expanduser(),
-        checkpoints=None if folder is None else Path(folder),
-        checkpoint_period=settings.checkpoint_period,
-        witnesses=tuple(read_witnesses(settings.witnesses or "")),
+        policy=usual.policy if refusal_policy is None else refusal_policy,
+        audit_key=usual.audit_key if audit_key is None else Path(audit_key).expanduser(),
+        checkpoints=usual.checkpoints if checkpoints is None else Path(checkpoints),
     )
     offerlog: Offerlog
     with ExitStack() as held:
@@ -175,6 +167,62 @@ def open_offerlog(
     if keep_deadlines:
         offerlog.keep_deadlines()
     return offerlog
+
+
+def open_restored(
+    database_url: str, keyring: FileKeyring, organization: str | None, directory: Directory
+) -> Offerlog:
+    """Open the service over servers that are being restored, whose home does not have its directory yet.
+
+    Args:
+        database_url: The server of the home.
+        keyring: The file with the keys of the stores.
+        organization: The organization of calls that name none; None for that of the settings.
+        directory: The directory that the home will have.
+
+    Raises:
+        OfferlogError: See `open_offerlog`.
+    """
+    settings = read_store_settings()
+    organization = settings.organization if organization is None else organization
+    options = _read_options(settings, keyring, organization, settings.webhook_networks)
+    with ExitStack() as held:
+        store = held.enter_context(
+            OpenStore(None, database_url, keyring=keyring, create=False, directory=directory)
+        )
+        resources = ExitStack()
+        offerlog = make_sharded_service(store, options, held, resources)
+        resources.push(held.pop_all())
+    return offerlog
+
+
+def _read_options(
+    settings: StoreSettings, keyring: Keyring, organization: str, networks: str | None
+) -> ServiceOptions:
+    """Return the options that the environment and the settings file state.
+
+    Raises:
+        OrganizationNameError: The organization's name is not valid.
+        ValueError: The networks cannot be read.
+    """
+    check_organization(organization)
+    return ServiceOptions(
+        clock=SystemClock(),
+        rules=settings.rules,
+        organization=organization,
+        keyring=keyring,
+        library_settings=None,
+        application_name=None,
+        trace=UNTRACED,
+        project=True,
+        policy=settings.refusal_policy,
+        webhook_networks=tuple(read_networks(networks)),
+        webhook_retention=settings.webhook_retention,
+        audit_key=Path(settings.audit_key or usual_audit_key(keyring)).expanduser(),
+        checkpoints=settings.checkpoints,
+        checkpoint_period=settings.checkpoint_period,
+        witnesses=tuple(read_witnesses(settings.witnesses or "")),
+    )
 
 
 def usual_audit_key(keyring: Keyring) -> Path:

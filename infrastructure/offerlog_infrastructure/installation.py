@@ -15,6 +15,7 @@ from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.shards import (
     HOME,
+    Directory,
     HeldSlices,
     MovedSlice,
     MoveProgress,
@@ -62,6 +63,7 @@ class Installation:
         database_url: The server of the home instead.
         keyring: Encrypts the keys of all its stores.
         create: True to make the store of the home if there is none.
+        directory: The directory of a home that is being restored, and does not have its own yet.
 
     Raises:
         ShardError: The store is a shard, and not the home.
@@ -70,7 +72,13 @@ class Installation:
     """
 
     def __init__(
-        self, data: Path | None, database_url: str | None, keyring: Keyring, *, create: bool = False
+        self,
+        data: Path | None,
+        database_url: str | None,
+        keyring: Keyring,
+        *,
+        create: bool = False,
+        directory: Directory | None = None,
     ) -> None:
         self._keyring = keyring
         if database_url is not None:  # whatever name the address states, which services state as well
@@ -78,7 +86,14 @@ class Installation:
             database_url = make_conninfo(database_url, application_name=_NAME)
         with ExitStack() as held:
             self._home = held.enter_context(
-                OpenStore(data, database_url, keyring=keyring, create=create, application_name=_NAME)
+                OpenStore(
+                    data,
+                    database_url,
+                    keyring=keyring,
+                    create=create,
+                    application_name=_NAME,
+                    directory=directory,
+                )
             )
             self._resources = held.pop_all()
 

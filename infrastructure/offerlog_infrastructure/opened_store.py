@@ -13,7 +13,14 @@ from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.sealed_tree import SealedTree
-from offerlog_application.ports.shards import HOME, HeldSlices, MovedSlice, MoveProgress, ShardError
+from offerlog_application.ports.shards import (
+    HOME,
+    Directory,
+    HeldSlices,
+    MovedSlice,
+    MoveProgress,
+    ShardError,
+)
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
@@ -101,6 +108,7 @@ class OpenStore:
         application_name: Names the connections of this process, unless the address does; None for `offerlog`.
         home: The home of the installation whose shard the store is; None for a home, and for a store that is
             the only one.
+        directory: The directory of a home that is being restored, and does not have its own yet.
 
     Raises:
         ShardError: The store is a shard of an installation, and no home is given.
@@ -124,8 +132,10 @@ class OpenStore:
         on_upgrade: Callable[[RebuildProgress], None] | None = None,
         application_name: str | None = None,
         home: "OpenStore | None" = None,
+        directory: Directory | None = None,
     ) -> None:
         self._home = home
+        self._directory = directory
         self._server: EmbeddedServer | None = None
         folder: Path | None = None
         with ExitStack() as held:
@@ -208,9 +218,9 @@ class OpenStore:
         """
         return sum(one.visitors for one in PostgresOrganizations(self._application).contents())
 
-    def directory(self) -> PostgresDirectory:
+    def directory(self) -> Directory:
         """Return the directory of a home."""
-        return PostgresDirectory(self._application)
+        return self._directory or PostgresDirectory(self._application)
 
     def read_owned(self) -> frozenset[int]:
         """Read the slices that the store owns now.

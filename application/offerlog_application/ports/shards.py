@@ -146,6 +146,34 @@ class Directory(Protocol):
     def addresses(self) -> Mapping[int, str]:
         """Return the addresses of all shards but the home, by number."""
 
+    def moves(self) -> Sequence[MoveProgress]:
+        """Return the moves of slices that are under way, or were interrupted last, by slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDirectory:
+    """A `Directory` that is known beforehand: that of servers which are being restored.
+
+    Attributes:
+        shard_map: The shard of each slice.
+        urls: The addresses of all shards but the home, by number.
+    """
+
+    shard_map: ShardMap
+    urls: Mapping[int, str]
+
+    def read_map(self) -> ShardMap:
+        """Return the shard of each slice."""
+        return self.shard_map
+
+    def addresses(self) -> Mapping[int, str]:
+        """Return the addresses."""
+        return self.urls
+
+    def moves(self) -> Sequence[MoveProgress]:
+        """Return nothing: no slice moves before the restore has ended."""
+        return ()
+
 
 class MovesUpkeep(Protocol):
     """The upkeep of moves; for one thread."""

@@ -58,6 +58,8 @@ class Manifest:
         archived_files: The number of files of that archive that the store needs. The dump names them all.
         dump_bytes: Size of the dump.
         dump_sha256: SHA-256 of the dump, hexadecimal.
+        shard: The number of the server in the backup of several, of which the file is a part; None for a
+            store that is the only one.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Manifest:
     archived_files: int = 0
     dump_bytes: int = 0
     dump_sha256: str = ""
+    shard: int | None = None
 
 
 class BackupWriter:

@@ -1,5 +1,6 @@
 """Errors of backups and restores; each message says what to do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from offerlog_domain.errors import OfferlogError
@@ -40,4 +41,13 @@ class NotTheSignedLogError(OfferlogError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the log in the backup is not the one that was signed, and is not restored: {reason}"
+        )
+
+
+class ServersDifferError(OfferlogError):
+    """The servers of a backup do not fit together, so they are not restored."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(
+            f"the servers in the backup do not fit together, and are not restored: {'; '.join(faults)}"
         )

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC
 from importlib.metadata import version
 from pathlib import Path
@@ -80,47 +80,100 @@ def make_backup(
         EmbeddedError: The embedded server cannot be started.
         ServerAddressError: The address cannot be read.
     """
+    with BackupWriter(file, replace=replace) as writer, reached_store(store) as dsn:
+        erasures = list_erasures(store.checkpoints)
+        with open_snapshot(dsn, store.schema) as snapshot:
+            if erasures is not None:
+                erasures.add(snapshot.tombstones)
+            made = write_backup(writer, snapshot, store.schema, str(uuid4()), on_progress)
+            note_backup(snapshot, store.schema, file.expanduser().stat().st_size)
+            return made
+
+
+@contextmanager
+def reached_store(store: BackupPlace) -> Iterator[str]:
+    """Start the embedded server of a store during a block, if it has one; yields the connection string.
+
+    Raises:
+        StoreMissingError: There is no store in the data folder.
+        EmbeddedError: The embedded server cannot be started.
+        ServerAddressError: The address cannot be read.
+    """
     with ExitStack() as held:
-        writer = held.enter_context(BackupWriter(file, replace=replace))
         dsn = store.database_url
         if dsn is None:
             folder = default_data_dir() if store.data is None else store.data
             dsn = held.enter_context(EmbeddedServer.acquire(folder, create=False)).dsn
         check_address(dsn)
-        erasures = None if store.checkpoints is None else ErasureFile(store.checkpoints)
-        if erasures is not None:
-            erasures.begin()  # before the snapshot: whoever is erased behind it is in the list
-        snapshot = held.enter_context(open_snapshot(dsn, store.schema))
-        if erasures is not None:
-            erasures.add(snapshot.tombstones)
-        environment = {"PATH": os.defpath, **as_environment(snapshot.dsn)}
-        total = max(snapshot.table_bytes // MEBIBYTE, 1)
-
-        def on_bytes(size: int) -> None:
-            done = size // MEBIBYTE
-            on_progress(RebuildProgress("writing", done, max(total, done)))
-
-        with dump_schema(environment, store.schema, snapshot.name) as dump:
-            writer.write_dump(dump, on_bytes)
-        manifest = Manifest(
-            id=str(uuid4()),
-            made_at=snapshot.taken_at.astimezone(UTC).isoformat(),
-            offerlog=version("offerlog"),
-            postgres=snapshot.server,
-            migration=snapshot.migration,
-            position=snapshot.position,
-            tree_size=snapshot.tree_size,
-            checkpoint=snapshot.checkpoint,
-            keys=tuple(snapshot.key_ids),
-            archive=snapshot.archive,
-            archived_files=snapshot.archived_files,
-        )
-        made = MadeBackup(manifest, writer.finish(manifest))
-        _record(snapshot, store.schema, file.expanduser().stat().st_size)
-        return made
+        yield dsn
 
 
-def _record(snapshot: StoreSnapshot, schema: str, size: int) -> None:
+def list_erasures(checkpoints: Path | None) -> ErasureFile | None:
+    """Return the list of erasures in a folder of checkpoints, which is kept from now on; None without one.
+
+    To be called before a snapshot: whoever is erased behind it is in the list.
+
+    Raises:
+        CheckpointFolderError: It cannot be written.
+    """
+    if checkpoints is None:
+        return None
+    erasures = ErasureFile(checkpoints)
+    erasures.begin()
+    return erasures
+
+
+def write_backup(
+    writer: BackupWriter,
+    snapshot: StoreSnapshot,
+    schema: str,
+    backup: str,
+    on_progress: Callable[[RebuildProgress], None],
+    *,
+    shard: int | None = None,
+) -> MadeBackup:
+    """Write the backup of one store, as its snapshot shows it.
+
+    Args:
+        writer: Writes the file.
+        snapshot: The snapshot.
+        schema: The schema of the store.
+        backup: The id of the backup.
+        on_progress: Called with the mebibytes so far. Their total is an estimate.
+        shard: The number of the server, if it is one of several.
+
+    Raises:
+        BackupFileError: The file cannot be written.
+        BackupProgramError: `pg_dump` has failed.
+    """
+    environment = {"PATH": os.defpath, **as_environment(snapshot.dsn)}
+    total = max(snapshot.table_bytes // MEBIBYTE, 1)
+    stage = "writing" if shard is None else f"shard {shard}: writing"
+
+    def on_bytes(size: int) -> None:
+        done = size // MEBIBYTE
+        on_progress(RebuildProgress(stage, done, max(total, done)))
+
+    with dump_schema(environment, schema, snapshot.name) as dump:
+        writer.write_dump(dump, on_bytes)
+    manifest = Manifest(
+        id=backup,
+        made_at=snapshot.taken_at.astimezone(UTC).isoformat(),
+        offerlog=version("offerlog"),
+        postgres=snapshot.server,
+        migration=snapshot.migration,
+        position=snapshot.position,
+        tree_size=snapshot.tree_size,
+        checkpoint=snapshot.checkpoint,
+        keys=tuple(snapshot.key_ids),
+        archive=snapshot.archive,
+        archived_files=snapshot.archived_files,
+        shard=shard,
+    )
+    return MadeBackup(manifest, writer.finish(manifest))
+
+
+def note_backup(snapshot: StoreSnapshot, schema: str, size: int) -> None:
     """Record in the store that the backup was made; it is made, whether or not that can be recorded."""
     try:
         record_backup(snapshot.dsn, schema, snapshot.taken_at, snapshot.position, size)

@@ -1,5 +1,6 @@
 """The visitors who were erased since a backup: from a list outside of the store, or from a later store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from offerlog_infrastructure.backups.errors import NoErasuresError
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from offerlog_infrastructure.postgres.backup.restored import RestoredTables
+from offerlog_infrastructure.shard_places import place_of_shard, places_of_shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,29 @@ def find_erasures(source: ErasureSource, manifest: Manifest, schema: str) -> lis
     if missing and source.later_store is None and not source.is_answered:
         raise NoErasuresError(missing)
     return erased
+
+
+def find_erasures_of_servers(source: ErasureSource, manifests: Mapping[int, Manifest]) -> list[Tombstone]:
+    """Return the erasures of all servers that must be repeated on each: a slice may have moved since.
+
+    Args:
+        source: Where they are known: the folder is that of the home; those of the others are beside it.
+        manifests: Those of the parts of the backup, by the number of the server.
+
+    Raises:
+        NoErasuresError: The list of a server is missing, or does not reach back to the backup.
+        CheckpointFolderError: A list cannot be read.
+    """
+    erased: list[Tombstone] = []
+    for number, manifest in manifests.items():
+        folder = source.folder and place_of_shard(source.folder, number)
+        missing = _read_list(folder, manifest, erased)
+        if missing and not source.is_answered:
+            raise NoErasuresError(missing)
+    for folder in [] if source.folder is None else places_of_shards(source.folder):
+        later = ErasureFile(folder).read()  # servers that were added since have lists as well
+        erased += [] if later is None else later.erased
+    return list(dict.fromkeys(erased))
 
 
 def _read_list(folder: Path | None, manifest: Manifest, erased: list[Tombstone]) -> str:

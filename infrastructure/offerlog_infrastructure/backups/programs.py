@@ -17,8 +17,11 @@ from offerlog_infrastructure.embedded.binaries import find_binaries
 _KEPT_OUT: Final = ("--no-owner", "--no-privileges")
 """Roles are of the server, and the new one does not have them."""
 
-_WITHOUT_ROWS: Final = "--exclude-table-data=*.dashboard_sessions"
-"""A session that has ended since must not come back with a restored store."""
+_WITHOUT_ROWS: Final = tuple(
+    f"--exclude-table-data=*.{table}" for table in ("dashboard_sessions", "shards", "directory")
+)
+"""A session that has ended since must not come back with a restored store. Restored servers have addresses of
+their own, and nobody can use them without the directory, which they get last."""
 
 _LONGEST_REASON: Final = 1_000
 
@@ -40,7 +43,7 @@ def dump_schema(environment: Mapping[str, str], schema: str, snapshot: str) -> I
         BinariesMissingError: There are no PostgreSQL programs.
     """
     words = ["--format=custom", "--compress=0", f"--schema={schema}", f"--snapshot={snapshot}"]
-    words += [*_KEPT_OUT, _WITHOUT_ROWS]
+    words += [*_KEPT_OUT, *_WITHOUT_ROWS]
     with _running("pg_dump", words, environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         with process.stdout as dump:
@@ -48,7 +51,12 @@ def dump_schema(environment: Mapping[str, str], schema: str, snapshot: str) -> I
 
 
 def restore_dump(
-    environment: Mapping[str, str], database: str, dump: IO[bytes], on_bytes: Callable[[int], None]
+    environment: Mapping[str, str],
+    database: str,
+    dump: IO[bytes],
+    on_bytes: Callable[[int], None],
+    *,
+    at_once: bool = False,
 ) -> None:
     """Load a dump into an empty database.
 
@@ -57,12 +65,15 @@ def restore_dump(
         database: The name of the database.
         dump: The dump.
         on_bytes: Called with the number of bytes so far.
+        at_once: True to load it in one transaction: as a whole, or not at all.
 
     Raises:
         BackupProgramError: There is no such program, or it has failed.
         BinariesMissingError: There are no PostgreSQL programs.
     """
     words = ["--exit-on-error", f"--dbname={database}", *_KEPT_OUT]
+    if at_once:
+        words.append("--single-transaction")
     size = 0
     with _running("pg_restore", words, environment, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None  # noqa: S101 - a pipe was asked for

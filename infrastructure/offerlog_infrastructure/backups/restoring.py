@@ -1,13 +1,14 @@
 """The restore of a backup into a new data folder: verified, and without anybody who was erased since."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from offerlog_application.evidence.evidence import Evidence
 from offerlog_application.evidence.verification import Verification
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.erasure import Tombstone
@@ -17,7 +18,7 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_domain.transparency.notes import VerifierKey
 from offerlog_infrastructure.archive.errors import ArchiveCopyError
 from offerlog_infrastructure.backups.backup_file import BackupReader, Manifest
-from offerlog_infrastructure.backups.errors import NotTheSignedLogError
+from offerlog_infrastructure.backups.errors import BackupFileError, NotTheSignedLogError
 from offerlog_infrastructure.backups.making import MEBIBYTE
 from offerlog_infrastructure.backups.past_erasures import ErasureSource, find_erasures
 from offerlog_infrastructure.backups.programs import restore_dump
@@ -107,6 +108,12 @@ def restore_backup(request: RestoreRequest) -> RestoredStore:
     """
     keyring = FileKeyring(request.keyring)
     with BackupReader(request.file) as backup:
+        if backup.manifest.shard is not None:
+            raise BackupFileError(
+                request.file,
+                f"is the part of shard {backup.manifest.shard} in the backup of several servers, which are"
+                " restored together: give its folder",
+            )
         for key_id in backup.manifest.keys:
             keyring.check_holds(key_id)
         keyring.check_outside(request.data)
@@ -181,18 +188,13 @@ def _make_ready(
         raise NotTheSignedLogError(
             f"it ends at position {evidence.tree.last_position():,}, and not at {manifest.position:,}"
         )
-    archive = None if request.checkpoints is None else CheckpointFolder(request.checkpoints)
-    own_name = evidence.signer_name()
-    before = compare_with_outside(evidence.tree, archive, own_name, manifest.checkpoint)
-    keys: list[VerifierKey] = []
-    if before.origins == {own_name} and (signer := evidence.find_signer()) is not None:
-        keys = [signer.key]
-    count = _erase_again(service, tables, erased) if is_erased_first else 0
+    before, keys = compare_with_signed(evidence, request.checkpoints, manifest)
+    count = erase_again(service, tables, erased) if is_erased_first else 0
     evidence.catch_up(_SEALING_SECONDS)
     report = Verification(evidence.tree, None, keys, check_signature, request.on_progress).run()
     if report.findings:
         raise NotTheSignedLogError(str(report.findings[0]))
-    count += _erase_again(service, tables, erased)
+    count += erase_again(service, tables, erased)
     if request.erase_more is not None:
         request.erase_more(service)
     for origin in sorted(before.unsafe):
@@ -210,8 +212,37 @@ def _make_ready(
     )
 
 
-def _erase_again(service: Offerlog, tables: RestoredTables, erased: list[Tombstone]) -> int:
-    """Erase those visitors of the list who are in the store again; returns their number."""
+def compare_with_signed(
+    evidence: Evidence, checkpoints: Path | None, manifest: Manifest
+) -> tuple[SignedBefore, Sequence[VerifierKey]]:
+    """Compare the tree of a restored log with all that was signed of it.
+
+    Args:
+        evidence: That of the log.
+        checkpoints: The folder of checkpoints outside of the store; None without one.
+        manifest: That of the backup.
+
+    Returns:
+        What was signed before, and the keys by which to check signatures; none if they are not here.
+
+    Raises:
+        NotTheSignedLogError: The log is not the one that was signed.
+    """
+    archive = None if checkpoints is None else CheckpointFolder(checkpoints)
+    own_name = evidence.signer_name()
+    before = compare_with_outside(evidence.tree, archive, own_name, manifest.checkpoint)
+    keys: list[VerifierKey] = []
+    if before.origins == {own_name} and (signer := evidence.find_signer()) is not None:
+        keys = [signer.key]
+    return before, keys
+
+
+def erase_again(service: Offerlog, tables: RestoredTables, erased: list[Tombstone]) -> int:
+    """Erase those visitors of the list who are in the store again; returns their number.
+
+    Raises:
+        OfferlogError: One of them could not be erased.
+    """
     living = tables.find_living(erased)
     tables.lift_holds([digest for digests in living.values() for digest in digests])
     number = service.erasure_repetition.repeat([one.token for one in erased if one.token is not None])

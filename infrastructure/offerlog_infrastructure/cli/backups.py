@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offerlog_application.wording import format_count
+from offerlog_infrastructure.cli.backups_of_servers import (
+    backup_servers,
+    name_checkpoint,
+    restore_folder,
+    warn_of_archive,
+    warn_of_keyring,
+    warnings_of,
+)
 from offerlog_infrastructure.cli.erasure_requests import erase_file
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -17,6 +24,7 @@ from offerlog_infrastructure.cli.streams import telling
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
+    from offerlog_infrastructure.backups.past_erasures import ErasureSource
     from offerlog_infrastructure.backups.restoring import RestoredStore
 
 
@@ -32,8 +40,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(parser=file_name, metavar="FILE", help="The file to make.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            parser=file_name, metavar="FILE", help="The file to make; over several servers, a folder."
+        ),
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace a backup that is there.")] = False,
     data: Data = None,
     keyring: KeyringFile = None,
     organization: Organization = None,
@@ -44,10 +57,14 @@ def backup(
     name when it is whole, for its owner alone. The keyring is not in it:
     without a copy of that file nobody can read the backup. Make backups to
     another disk. `offerlog restore` makes a store of it again.
+
+    Over several servers it is a folder with a file of each server, all of
+    one moment. It is whole when `servers.json` is in it.
     """
     del organization  # a backup holds all of them
     # `--help` need not wait for the store's libraries.
     from offerlog_infrastructure.backups.making import BackupPlace, make_backup  # noqa: PLC0415 - see below
+    from offerlog_infrastructure.backups.making_of_servers import is_of_several  # noqa: PLC0415 - as above
     from offerlog_infrastructure.composition import SCHEMA  # noqa: PLC0415 - as above
     from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - as above
     from offerlog_infrastructure.keyring.file_keyring import default_keyring  # noqa: PLC0415 - as above
@@ -60,6 +77,10 @@ def backup(
     if url is None and file.expanduser().resolve().is_relative_to(folder.expanduser().resolve()):
         raise usage(f"{file} is in the data folder: give a place outside it, best on another disk")
     place = BackupPlace(SCHEMA, folder, url, settings.checkpoints)
+    keys = keyring or settings.keyring or default_keyring()
+    if is_of_several(place):
+        backup_servers(file, place, keys, replace=force)
+        return
     with event_bar("backing up", "MiB") as on_progress:
         made = make_backup(file, place, replace=force, on_progress=on_progress)
     with telling("the backup is made"):
@@ -70,7 +91,7 @@ def backup(
                 "id": made.manifest.id,
                 "made_at": made.manifest.made_at,
                 "position": made.manifest.position,
-                "checkpoint": _name_checkpoint(made.manifest.checkpoint),
+                "checkpoint": name_checkpoint(made.manifest.checkpoint),
                 "keys": list(made.manifest.keys),
                 "archive": made.manifest.archive,
                 "archived_files": made.manifest.archived_files,
@@ -78,22 +99,26 @@ def backup(
                 "sha256": made.sha256,
             }
         )
-    keys = keyring or settings.keyring or default_keyring()
-    typer.echo(
-        f"offerlog: the keyring is not in the backup: keep a copy of {keys} in another place, because"
-        " without it nobody can read the backup",
-        err=True,
-    )
-    if made.manifest.archive is not None:
-        typer.echo(
-            f"offerlog: {made.manifest.archived_files:,} archived files are not in the backup: keep a copy of"
-            f" {made.manifest.archive}, too",
-            err=True,
-        )
+    warn_of_keyring(keys)
+    warn_of_archive(made.manifest)
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(parser=file_name, metavar="FILE", help="The backup.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            parser=file_name, metavar="FILE", help="The backup: a file; of several servers, a folder."
+        ),
+    ],
+    shard: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shard",
+            metavar="URL",
+            help="An empty database for the next server but the home. Once for each, by number.",
+            show_default=False,
+        ),
+    ] = None,
     later_store: Annotated[
         Path | None,
         typer.Option(
@@ -129,6 +154,15 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    archive_copy: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder_name,
+            metavar="DIR",
+            help="A new folder for the copy of the archive; over several servers only.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = None,
     keyring: KeyringFile = None,
     organization: Organization = None,
@@ -141,9 +175,55 @@ def restore(
     A log that ends before a checkpoint outside is a fork: it is reported,
     and nothing is signed any more under the old name. Exit code 3 if the
     log is not the one that was signed; nothing is restored then.
+
+    A backup of several servers is restored into as many empty databases: the
+    home into OFFERLOG_DATABASE_URL, or into --data, and the others into those
+    of --shard. No service can use them before the end. If it is interrupted,
+    the same command goes on.
     """
     # `--help` need not wait for the store's libraries.
+    from offerlog_infrastructure.backups.backup_folder import BackupFolder  # noqa: PLC0415 - see above
     from offerlog_infrastructure.backups.past_erasures import ErasureSource  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
+
+    settings = read_settings()
+    warn_of_unknown_variables()
+    folder = erasures_from or settings.checkpoints
+    if folder is None and later_store is None and erase is None and not nobody:
+        raise usage(
+            "whoever was erased since the backup must be erased again: give --later-store or --erase, or"
+            " --erasures-from, or --nobody-erased if nobody was"
+        )
+    erasures = ErasureSource(folder, later_store, is_answered=nobody or erase is not None)
+    if file.expanduser().is_dir():
+        restore_folder(
+            BackupFolder(file),
+            shard or [],
+            data,
+            keyring,
+            organization,
+            erasures,
+            erase,
+            archive,
+            archive_copy,
+        )
+        return
+    if shard or archive_copy:
+        raise usage("--shard and --archive-copy go with the folder of a backup of several servers")
+    _restore_file(file, data, keyring, organization, erasures, erase, archive)
+
+
+def _restore_file(
+    file: Path,
+    data: Path | None,
+    keyring: Path | None,
+    organization: str | None,
+    erasures: "ErasureSource",
+    erase: Path | None,
+    archive: str | None,
+) -> None:
+    """Restore the backup of a store that is the only one, and print what was restored."""
+    # `--help` need not wait for the store's libraries.
     from offerlog_infrastructure.backups.restoring import (  # noqa: PLC0415 - see above
         RestoreRequest,
         restore_backup,
@@ -154,18 +234,11 @@ def restore(
     from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
 
     settings = read_settings()
-    warn_of_unknown_variables()
     if data is None and settings.database_url is not None:
         raise usage("a backup is restored into a data folder, not on your own server: name one with --data")
     target = (data or settings.data or default_data_dir()).expanduser().absolute()
     if is_in_use(target):
         raise usage(f"{target} is not empty, and a restore replaces nothing: give another --data")
-    folder = erasures_from or settings.checkpoints
-    if folder is None and later_store is None and erase is None and not nobody:
-        raise usage(
-            "whoever was erased since the backup must be erased again: give --later-store or --erase, or"
-            " --erasures-from, or --nobody-erased if nobody was"
-        )
     failed = 0
 
     def open_staged(staged: Path) -> "Offerlog":
@@ -188,7 +261,7 @@ def restore(
                 file.expanduser().absolute(),
                 target,
                 keyring or settings.keyring,
-                ErasureSource(folder, later_store, is_answered=nobody or erase is not None),
+                erasures,
                 SCHEMA,
                 open_staged,
                 settings.checkpoints,
@@ -199,7 +272,7 @@ def restore(
         )
     with telling("the store is restored"):
         print_json(_describe(target, restored))
-    for sentence in _warnings(restored):
+    for sentence in warnings_of(restored.signed_before):
         typer.echo(f"offerlog: {sentence}", err=True)
     if failed:
         raise typer.Exit(ExitCode.FAILED)
@@ -223,36 +296,3 @@ def _describe(target: Path, restored: "RestoredStore") -> dict[str, Any]:
         "archive": None if restored.archive is None else str(restored.archive),
         "retired_origins": sorted(restored.signed_before.unsafe),
     }
-
-
-def _warnings(restored: "RestoredStore") -> list[str]:
-    """Return what the operator must know and do."""
-    found = []
-    before = restored.signed_before
-    if before.lost is not None:
-        found.append(
-            "the restored log ends before the last checkpoint: it is a fork. A checkpoint outside speaks of"
-            f" {format_count(before.lost.size, 'event')} of {before.lost.origin}. What was recorded since is"
-            " lost. Keep the old checkpoints, and tell those who hold them"
-        )
-    elif before.unsafe:
-        found.append(
-            "no folder of checkpoints shows how far the log was signed, so it may have been signed further"
-            " than the backup reaches"
-        )
-    if before.unsafe:
-        names = ", ".join(sorted(before.unsafe))
-        found.append(
-            f"nothing is signed any more as {names}: make a key with a new name (`offerlog audit keygen"
-            " --origin NAME --key FILE`), and name a new folder in OFFERLOG_CHECKPOINTS"
-        )
-    return found
-
-
-def _name_checkpoint(note: str | None) -> dict[str, Any] | None:
-    from offerlog_domain.transparency.checkpoints import SignedCheckpoint  # noqa: PLC0415 - --help need not wait
-
-    if note is None:
-        return None
-    checkpoint = SignedCheckpoint.parse(note).checkpoint
-    return {"origin": checkpoint.origin, "size": checkpoint.size}

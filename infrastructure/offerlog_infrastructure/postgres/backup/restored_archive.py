@@ -64,6 +64,17 @@ def copy_archive(
     return replaced
 
 
+def is_archive_at(dsn: str, schema: str, folder: Path) -> bool:
+    """Return True if a folder is the place of the archive of a store.
+
+    Raises:
+        StoreUnavailableError: The store cannot be reached.
+    """
+    connection: Connection[Any]
+    with server_reached(), open_unlimited(dsn, schema) as connection:
+        return select_place(connection) == ArchiveFolder(folder).address
+
+
 def _find_present(place: ArchivePlace, name: str) -> str:
     """Return the name of a file, or of the one that is in its place by now."""
     stem = name.partition(".")[0]

@@ -1,9 +1,10 @@
 """A snapshot of a store that a dump shares: the dump holds exactly what the snapshot's facts say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, LiteralString
 
 from psycopg import Connection, Cursor, sql
@@ -12,12 +13,13 @@ from psycopg.errors import UndefinedTable
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.erasure import Tombstone
-from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.ports.shards import HeldSlices, NotOverShardsError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.errors import server_reached
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.migrations import migrations
+from offerlog_infrastructure.postgres.shards.directory import select_held_slices
 from offerlog_infrastructure.store_missing import StoreMissingError
 
 _TRIES: Final = 5
@@ -77,6 +79,7 @@ class StoreSnapshot:
         table_bytes: Size of the tables, as an estimate of that of the dump.
         archive: The place of the archive; None without one.
         archived_files: The number of files in it that the store needs.
+        held: The slices that the store has.
     """
 
     dsn: str
@@ -92,6 +95,7 @@ class StoreSnapshot:
     table_bytes: int
     archive: str | None
     archived_files: int
+    held: HeldSlices
 
 
 @contextmanager
@@ -111,18 +115,38 @@ def open_snapshot(dsn: str, schema: str) -> Iterator[StoreSnapshot]:
         NotOverShardsError: The store is one of several.
         StoreUnavailableError: The store cannot be reached, or a table stayed locked for a minute.
     """
+    with prepare_snapshot(dsn, schema) as take:
+        yield take()
+
+
+@contextmanager
+def prepare_snapshot(
+    dsn: str, schema: str, *, is_of_several: bool = False
+) -> Iterator[Callable[[], StoreSnapshot]]:
+    """Prepare a snapshot of a store, which is taken later and kept until the end of a block.
+
+    Args:
+        dsn: The connection string.
+        schema: The schema of the store.
+        is_of_several: True for a store that is one of several; False for one that is not.
+
+    Yields:
+        A function that takes the snapshot, at once: the tables are locked already. To be called once.
+
+    Raises:
+        OfferlogError: See `open_snapshot`.
+    """
     with server_reached():
         connection: Connection[Any] = open_unlimited(dsn, schema)
     with closing(connection):
         with server_reached():
             connection.execute(_SET_LOCK_TIMEOUT)
-            _check_migration(connection, schema)
+            _check_migration(connection, schema, is_of_several=is_of_several)
             _lock_tables(connection, schema)
-            snapshot = _take(connection, schema)
-        yield snapshot
+        yield partial(_take, connection, schema)
 
 
-def _check_migration(connection: Connection[Any], schema: str) -> None:
+def _check_migration(connection: Connection[Any], schema: str, *, is_of_several: bool) -> None:
     cursor = connection.cursor(row_factory=tuple_row)
     tables = {name for (name,) in cursor.execute(_SELECT_TABLES, (schema,)).fetchall()}
     if "migrations" not in tables:
@@ -131,7 +155,7 @@ def _check_migration(connection: Connection[Any], schema: str) -> None:
     found, known = _select_one(cursor, _SELECT_MIGRATION)[0], max(migrations())
     if found != known:
         raise OtherSchemaError(found, known)
-    if "shard" in tables and _select_one(cursor, _SELECT_IS_SHARD)[0]:
+    if not is_of_several and _select_one(cursor, _SELECT_IS_SHARD)[0]:
         raise NotOverShardsError("to back up one of several servers, which a restore would set apart")
 
 
@@ -152,27 +176,29 @@ def _lock_tables(connection: Connection[Any], schema: str) -> None:
 
 
 def _take(connection: Connection[Any], schema: str) -> StoreSnapshot:
-    cursor = connection.cursor(row_factory=tuple_row)
-    name, taken_at, server, position, size, note, place, files = _select_one(cursor, _SELECT_SNAPSHOT)
-    (table_bytes,) = _select_one(cursor, _SELECT_BYTES, schema)
-    return StoreSnapshot(
-        dsn=_complete_dsn(connection),
-        name=name,
-        taken_at=taken_at,
-        server=server,
-        migration=_select_one(cursor, _SELECT_MIGRATION)[0],
-        position=position,
-        tree_size=size,
-        checkpoint=note,
-        key_ids=[key for (key,) in cursor.execute(_SELECT_KEYS).fetchall()],
-        tombstones=[Tombstone(*row) for row in cursor.execute(SELECT_TOMBSTONES).fetchall()],
-        table_bytes=table_bytes,
-        archive=place,
-        archived_files=files,
-    )
+    with server_reached():
+        cursor = connection.cursor(row_factory=tuple_row)
+        name, taken_at, server, position, size, note, place, files = _select_one(cursor, _SELECT_SNAPSHOT)
+        (table_bytes,) = _select_one(cursor, _SELECT_BYTES, schema)
+        return StoreSnapshot(
+            dsn=complete_dsn(connection),
+            name=name,
+            taken_at=taken_at,
+            server=server,
+            migration=_select_one(cursor, _SELECT_MIGRATION)[0],
+            position=position,
+            tree_size=size,
+            checkpoint=note,
+            key_ids=[key for (key,) in cursor.execute(_SELECT_KEYS).fetchall()],
+            tombstones=[Tombstone(*row) for row in cursor.execute(SELECT_TOMBSTONES).fetchall()],
+            table_bytes=table_bytes,
+            archive=place,
+            archived_files=files,
+            held=select_held_slices(cursor),
+        )
 
 
-def _complete_dsn(connection: Connection[Any]) -> str:
+def complete_dsn(connection: Connection[Any]) -> str:
     """Return all that the driver has connected with, also from the environment and the password file."""
     info = connection.info
     stated = info.get_parameters() | {"password": info.password, "host": info.host, "port": str(info.port)}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
+from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.shards import HeldSlices, MoveProgress, ShardError, ShardMap
@@ -64,7 +65,12 @@ def read_held_slices(application: OfferlogApplication) -> HeldSlices:
         datastore.get_connection() as connection,
         connection.cursor(row_factory=tuple_row) as cursor,
     ):
-        rows = cursor.execute(_SELECT_HELD, prepare=True).fetchall()
+        return select_held_slices(cursor)
+
+
+def select_held_slices(cursor: Cursor[tuple[Any, ...]]) -> HeldSlices:
+    """Select the slices that a store has."""
+    rows = cursor.execute(_SELECT_HELD, prepare=True).fetchall()
     return HeldSlices(
         frozenset(number for number, row in enumerate(rows) if row[0]),
         frozenset(number for number, row in enumerate(rows) if row[1]),
@@ -102,7 +108,10 @@ class PostgresDirectory:
         """
         rows = ask_again(lambda: self._select(_SELECT_MAP))
         if len(rows) != SLICES:
-            raise ShardError("the directory of the slices is not complete: restore it from a backup")
+            raise ShardError(
+                "the directory of the slices is not complete: if `offerlog restore` was interrupted, run the"
+                " same command again; if not, restore a backup"
+            )
         return ShardMap([shard for shard, *_ in rows], [epoch for _, epoch, _ in rows], frozenset(rows[0][2]))
 
     def addresses(self) -> Mapping[int, str]:

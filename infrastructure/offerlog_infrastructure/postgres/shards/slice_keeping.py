@@ -46,8 +46,35 @@ def enter_rebuild_lock(held: ExitStack, connection: Connection[Any], seconds: fl
 
 
 @contextmanager
-def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
+def keep_slices_of(connection: Connection[Any], seconds: float) -> Iterator[None]:
     """Keep slices from moving to a shard or away from it, by the lock that each mover and rebuild takes.
+
+    Args:
+        connection: A connection to the shard, in auto-commit mode. It holds the lock.
+        seconds: How long to wait for another holder.
+
+    Raises:
+        StoreUnavailableError: Another one has the lock.
+    """
+    with ExitStack() as held:
+        try:
+            enter_rebuild_lock(held, connection, seconds)
+        except RebuildRunningError as error:
+            raise StoreUnavailableError(
+                "a slice moves, projections are rebuilt, an organization is deleted, or keys are rotated"
+                " there",
+                StoreTrouble.LOCKED,
+            ) from error
+        try:
+            yield
+        finally:
+            with suppress(psycopg.Error):  # the server is gone, and with it the lock
+                held.close()
+
+
+@contextmanager
+def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
+    """Keep slices from moving to a shard or away from it; see `keep_slices_of`.
 
     Yields:
         A function that raises `StoreUnavailableError` if the lock was lost with its connection.
@@ -60,20 +87,8 @@ def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
         with store_reached(store.log.datastore):
             connection.execute("SELECT 1")
 
-    with connected(store) as connection, ExitStack() as held:
-        try:
-            enter_rebuild_lock(held, connection, _PATIENCE_SECONDS)
-        except RebuildRunningError as error:
-            raise StoreUnavailableError(
-                "a slice moves, projections are rebuilt, an organization is deleted, or keys are rotated"
-                " there",
-                StoreTrouble.LOCKED,
-            ) from error
-        try:
-            yield check
-        finally:
-            with suppress(psycopg.Error):  # the server is gone, and with it the lock
-                held.close()
+    with connected(store) as connection, keep_slices_of(connection, _PATIENCE_SECONDS):
+        yield check
 
 
 def check_archive(connection: Connection[Any], shard: int) -> None:
