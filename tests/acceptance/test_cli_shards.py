@@ -14,7 +14,9 @@ from support.journeys import DAY, journeys, signal
 from support.recount import rows
 
 
-def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Callable[[], str]) -> None:
+def test_several_servers_share_the_visitors(
+    offerlog: CommandLine, make_dsn: Callable[[], str], tmp_path: Path
+) -> None:
     """From an empty home to a report, by commands alone."""
     # given
     home, other = make_dsn(), make_dsn()
@@ -63,11 +65,7 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     ]
     assert sum(one["events"] for one in verified["audits"]) > 56
     _check_analyses(command, report)
-    # and what does not work yet says so
-    for words in (["backup", "no.backup"], ["audit", "reports"]):
-        assert "does not work over several servers yet: see docs/operations.md" in command.fails(
-            *words, code=1
-        )
+    _check_restore(command, [make_dsn() for _ in range(3)], tmp_path / "backup", report)
     # and wrong calls are usage errors
     assert "there are shards 0, 1, 2" in command.fails("audit", "keygen", "--shard", "9")
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
@@ -95,6 +93,33 @@ def _check_one_is_away(command: CommandLine, home: str, other: str) -> None:
     assert f"visitors of the slices {missing} are missing" in command("report", "--partial").text
     assert "--partial goes with neither" in command.fails("report", "--partial", "--proof")
     rows(home, "UPDATE shards SET url = %s WHERE number = 1", without_password(other))
+
+
+def _check_restore(
+    command: CommandLine, targets: list[str], folder: Path, report: list[dict[str, Any]]
+) -> None:
+    """Check that a backup of the three servers is restored into three others."""
+    for one in targets:
+        rows(one, "DROP SCHEMA offerlog CASCADE")
+    made = command("backup", str(folder)).json
+    assert [(one["shard"], one["slices"]) for one in made["servers"]] == [
+        (0, "a-f"),
+        (1, "0-2,4-9"),
+        (2, "3"),
+    ]
+    others = [word for one in targets[1:] for word in ("--shard", without_password(one))]
+    target = command.with_settings(OFFERLOG_DATABASE_URL=targets[0])
+    words = ("restore", str(folder), "--nobody-erased")
+    assert "for each of them, in this order: 1 (slices: 0-2,4-9), 2 (slices: 3)" in target.fails(*words)
+    assert "leave the password out" in target.fails(*words, *others[:3], targets[2])
+    part = str(next(folder.glob("shard-1-*")))
+    alone = command.with_settings(OFFERLOG_DATABASE_URL="")
+    assert "are restored together: give its folder" in alone.fails(
+        "restore", part, "--data", str(folder.with_name("new")), "--nobody-erased", code=1
+    )
+    restored = target(*words, *others).json
+    assert (restored["backup"], restored["erased_again"], restored["fork"]) == (made["id"], 0, False)
+    assert target("report", "--format", "json").json["rows"] == report
 
 
 def _check_analyses(command: CommandLine, report: list[dict[str, Any]]) -> None:
