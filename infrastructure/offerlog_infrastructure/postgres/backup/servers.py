@@ -4,8 +4,9 @@ The locks of movers are held while the snapshots are taken, which takes a moment
 dumps. A snapshot shows its store as it was then, whatever moves later.
 
 The home comes last: a shard has copies of the home's secrets, so the home must know whatever a shard knows.
-What goes the other way are short signals that wait at the home: their shard records them first. So none of
-them may leave the home in between.
+What goes the other way must not pass in between. Short signals that wait at the home leave it behind the
+commit of their shard; without a pause they might be in neither snapshot. The home notes how far each webhook
+is in the logs of the shards; it might be further than their snapshots.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,8 +37,9 @@ _SELECT_SHARDS: LiteralString = """
     SELECT s.number, s.url, ARRAY(SELECT slice FROM directory d WHERE d.shard = s.number ORDER BY slice)
     FROM (SELECT number, url FROM shards UNION ALL SELECT 0, '') s ORDER BY s.number
 """
-_KEEP_SHORT_SIGNALS: Final = sql.SQL(
-    "BEGIN; SET LOCAL lock_timeout TO '10s'; LOCK TABLE {} IN SHARE MODE"
+_PAUSE_HOME: Final = sql.SQL(
+    "BEGIN; SET LOCAL lock_timeout TO '10s';"
+    " LOCK TABLE {}, webhook_endpoints, webhook_deliveries IN SHARE MODE"
 ).format(sql.Identifier(PARKINGS_TABLE))
 
 
@@ -71,8 +73,8 @@ def find_servers(dsn: str, schema: str) -> Sequence[int]:
 def open_snapshots(dsn: str, schema: str) -> Iterator[Mapping[int, StoreSnapshot]]:
     """Take snapshots of all servers of an installation, and keep them during a block.
 
-    Whoever reads or writes is not disturbed; short signals that must wait at the home wait for the moment in
-    which the snapshots are taken.
+    Whoever reads or writes is not disturbed. Short signals that must wait at the home, and webhooks, wait for
+    the moment in which the snapshots are taken.
 
     Args:
         dsn: The connection string of the home.
@@ -105,7 +107,7 @@ def open_snapshots(dsn: str, schema: str) -> Iterator[Mapping[int, StoreSnapshot
                         prepare_snapshot(server.dsn, schema, is_of_several=True)
                     )
             with server_reached():
-                home.execute(_KEEP_SHORT_SIGNALS)
+                home.execute(_PAUSE_HOME)
             found: dict[int, StoreSnapshot] = {}
             for number in sorted(takes, reverse=True):
                 with _named(number, servers[number]):
