@@ -180,15 +180,19 @@ class EndpointDelivery:
             if isinstance(page.position, PositionVector):
                 self._tenures = self._feed.tenures(page.events)
         except ShardUnavailableError:  # the others have nothing more
-            return False
+            return self._note_read(endpoint)
         self._ahead.extend(page.events)
         self._read_to = page.position
-        has_moved_on = not page.events and not is_up_to(page.position, endpoint.position)
-        if has_moved_on:
-            self._store.note_read(self._id, page.position)
-            self._expected = latest_position([endpoint.position, page.position])
-        may_open = has_moved_on and bool(self._barred)
+        may_open = not page.events and self._note_read(endpoint) and bool(self._barred)
         return bool(page.events) or may_open or (not page.is_end and page.position != start)
+
+    def _note_read(self, endpoint: WebhookEndpoint) -> bool:
+        """Note how far the log was read, where nothing is ahead; returns False if that was noted before."""
+        if is_up_to(self._read_to, endpoint.position):
+            return False
+        self._store.note_read(self._id, self._read_to)
+        self._expected = latest_position([endpoint.position, self._read_to])
+        return True
 
     def _try_again(self, endpoint: WebhookEndpoint, due: WebhookDelivery) -> None:
         try:
