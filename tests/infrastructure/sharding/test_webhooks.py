@@ -207,13 +207,14 @@ def test_a_server_that_is_down_delays_its_own_events_alone(
             until(lambda: service.webhooks.all()[0].lag_seconds is None, 60)
             clock.advance(timedelta(minutes=1))
             record(service, "offered", here)
+            record(service, "accepted", here)
             deliver(courier)
+            read = {one.endpoint.id: one.lag_events for one in service.webhooks.all()}
             courier.close()
             with courier_of(service) as started_meanwhile:
-                record(service, "accepted", here)
+                record(service, "started", here)
                 deliver(started_meanwhile)
             first = arrived(receiver, made.secret)
-            read = {one.endpoint.id: one.lag_events for one in service.webhooks.all()}
             with serving(service) as site, site.client() as client:
                 answer = client.get("/v1/webhooks")
                 begun = {"url": receiver.url, "types": ["qualified"], "after": str(made.endpoint.position)}
@@ -232,12 +233,12 @@ def test_a_server_that_is_down_delays_its_own_events_alone(
     shown = next(one for one in answer.json()["webhooks"] if one["id"] == made.endpoint.id)
     assert read == {made.endpoint.id: 0, some.endpoint.id: 0}  # of those that answer
     assert (shown["id"], shown["pending"], shown["lag_seconds"]) == (made.endpoint.id, 1, None)
-    assert [kind for _, kind in first] == ["offered", "offered", "accepted"]
+    assert [kind for _, kind in first] == ["offered", "offered", "accepted", "started"]
     found = arrived(receiver, made.secret)
-    assert (len(found), found[:3], found[3][1]) == (4, first, "offered")
+    assert (len(found), found[:4], found[4][1]) == (5, first, "offered")
     for listed in service.webhooks.all():
         assert (listed.endpoint.pending, listed.endpoint.dead_letters, listed.lag_events) == (0, 0, 0)
-    assert len(receiver.got) == 5 + 2
+    assert len(receiver.got) == 6 + 2
 
 
 def _die(*_: object, **__: object) -> None:
