@@ -2,10 +2,11 @@
 
 1. *stage*: the target notes the label of the move: the epoch under which the source owns the slice.
 2. *copy*: one transaction on the target gets all rows, and then what has come since, in rounds. In the last
-   one both sides are compared.
+   one both sides are compared. The counts are added to those of the target.
 3. *fence*: the source gives the slice away. Its older writers are waited for; newer ones find it gone.
-4. *rest*: the transaction gets what came since the last round.
-5. *take*: if the label still stands, the transaction commits, with the ownership and the counts.
+4. *rest*: the transaction gets what came since the last round, and adds it.
+5. *take*: if the label still stands, the transaction commits, with the ownership, the counts, and what the
+   source must subtract.
 6. *leave*: the source subtracts the counts and deletes the rows, once its projections and its tree have
    passed them.
 

@@ -24,6 +24,7 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_domain.stream_ids import stream_bounds, token_of
 from offerlog_infrastructure.postgres.erasure.blanking import blank_events
 from offerlog_infrastructure.postgres.erasure.erasures import ERASED
+from offerlog_infrastructure.postgres.shards import slice_rest
 from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_comparison import compare_dead_letters, compare_tables
 from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
@@ -37,14 +38,6 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     TOMBSTONES,
     VISITORS,
     SliceRange,
-)
-from offerlog_infrastructure.postgres.shards.slice_rest import (
-    NO_REST,
-    Numbers,
-    Rest,
-    read_numbers,
-    read_rest,
-    write_rest,
 )
 from offerlog_infrastructure.postgres.shards.table_copy import TableCopy
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice, delete_counts
@@ -123,7 +116,7 @@ class SliceCopy:
         self._position = 0
         self._oldest = "0"
         self._epoch = 0
-        self._numbers = Numbers(0, 0)
+        self._numbers = slice_rest.Numbers(0, 0)
         self._erased: set[int] = set()
         self._dead: set[UUID] = set()
         self._tables = TableCopy(self._from, self._into, schema, slice_range)
@@ -183,7 +176,7 @@ class SliceCopy:
 
         Between this and that round, the writers of now are waited for.
         """
-        self._numbers = read_numbers(self._source)
+        self._numbers = slice_rest.read_numbers(self._source)
 
     def add_most(self, taken: TakenSlice) -> None:
         """Add the counts and the refusals up to now to those of the target, before the slice is fenced.
@@ -204,14 +197,15 @@ class SliceCopy:
 
     def _rehearse(self, taken: TakenSlice) -> None:
         """Let both servers carry out the statements of the rest: they know all tables the second time."""
+        self._source.execute(slice_rest.USE_INDEXES)
         self._read_rest()
         with self._target.transaction(force_rollback=True), self._target.pipeline():
-            write_rest(self._into, self._schema, self._range, NO_REST, [UUID(int=0)])
+            slice_rest.write_rest(self._into, self._schema, self._range, slice_rest.NO_REST, [UUID(int=0)])
             RestChanges.none().write(self._into, self._schema, taken)
 
-    def _read_rest(self) -> Rest:
+    def _read_rest(self) -> slice_rest.Rest:
         last = self._shard, self._numbers
-        return read_rest(self._from, self._schema, self._range, self._newer(), last)
+        return slice_rest.read_rest(self._from, self._schema, self._range, self._newer(), last)
 
     def copy_rest(self, taken: TakenSlice) -> None:
         """Copy and fold what has come since, behind the fence, and add it.
@@ -233,7 +227,7 @@ class SliceCopy:
             return
         try:
             with self._target.pipeline():
-                write_rest(self._into, self._schema, self._range, rest, rest.newer())
+                slice_rest.write_rest(self._into, self._schema, self._range, rest, rest.newer())
                 changes.write(self._into, self._schema, taken)
         except (psycopg.DataError, psycopg.IntegrityError):
             self._into.execute("ROLLBACK TO SAVEPOINT rest")
@@ -244,6 +238,7 @@ class SliceCopy:
     def _copy_rest_slowly(self, taken: TakenSlice) -> None:
         """Copy the rest as a round does: it finds what erasures change, and events that cannot be folded."""
         before = self.folded.begin_again()
+        self._source.execute(slice_rest.USE_ANY_PLAN)
         with self._source.transaction():
             self._from.execute(_ONE_SNAPSHOT)
             newer, count = self._copy_newer(_LAST_POSITION)

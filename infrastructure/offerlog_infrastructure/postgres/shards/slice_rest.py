@@ -64,8 +64,11 @@ _SELECT_REST: LiteralString = """
             WHERE id > {last_refusal} AND id < {end_of_shard} AND {of_refusals}
         ) AS t)
 """
-_USE_INDEXES: LiteralString = "SET enable_seqscan TO off"
-"""The tables may have figures of times when they were small, or none."""
+USE_INDEXES: LiteralString = "SET enable_seqscan TO off"
+"""For the session that reads the rest: tables may have figures of times when they were small, or none."""
+
+USE_ANY_PLAN: LiteralString = "RESET enable_seqscan"
+"""For what has to read whole tables."""
 
 _INSERT: LiteralString = """
     INSERT INTO {into} ({columns}) OVERRIDING SYSTEM VALUE
@@ -149,11 +152,7 @@ NO_REST: Final = Rest(0, 0, False, *["[]"] * 7)
 
 
 def read_numbers(source: Connection[Any]) -> Numbers:
-    """Return the last numbers. Whoever has drawn them has ended once the writers of now were waited for.
-
-    From here on the session of this connection reads by indexes.
-    """
-    source.execute(_USE_INDEXES)
+    """Return the last numbers. Whoever has drawn them has ended once the writers of now were waited for."""
     row: Any = source.cursor(row_factory=tuple_row).execute(_SELECT_NUMBERS).fetchone()
     return Numbers(*row)
 
