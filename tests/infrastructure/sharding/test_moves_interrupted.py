@@ -177,8 +177,8 @@ def test_a_mover_that_stands_still_before_or_behind_the_fence_cannot_take_what_w
     late = [signal("offered", visitor=n, action=60) for n in range(_VISITORS)]
     outcomes = [one.record(late).outcomes for one in services]
     mover.go_on()
-    # then
-    assert "undone meanwhile" in str(mover.error)
+    # then, unless it has stood still for so long that its session was ended
+    assert "undone meanwhile" in str(mover.error) or "idle-in-transaction timeout" in str(mover.error)
     assert owners_of(stores, _NUMBER) == [0]
     assert outcomes[0] == outcomes[1]
     for one in services:
