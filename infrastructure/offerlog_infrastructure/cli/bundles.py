@@ -12,7 +12,7 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.evidence import evidence_of
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.output import print_json, usage
+from offerlog_infrastructure.cli.output import print_json, refusing_arguments, usage
 from offerlog_infrastructure.cli.positions import read_position
 from offerlog_infrastructure.cli.report_options import read_range
 from offerlog_infrastructure.cli.streams import telling
@@ -96,6 +96,7 @@ def export(
     with (
         store.open() as service,
         event_bar("exporting events") as on_progress,
+        refusing_arguments(after="--as-of", proved="--prove"),
     ):
         query = ReportQuery(organization=service.organization, start=first, end=last)
         request = BundleRequest(query, end_of_log, every_organization, tuple(prove or ()), witnesses)

@@ -15,7 +15,7 @@ from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import file_name
-from offerlog_infrastructure.cli.output import print_json, usage, usage_of
+from offerlog_infrastructure.cli.output import print_json, refusing_arguments, usage
 from offerlog_infrastructure.cli.positions import read_position
 from offerlog_infrastructure.cli.report_options import (
     ActionMapsOptions,
@@ -165,7 +165,7 @@ def report(file: _FileOptions, asked: _FullReportOptions, store: StoreOptions) -
             service.catch_up()
             made = service.report(query, UNLIMITED)
         else:
-            with event_bar("replaying the log") as on_progress, _refusing_arguments():
+            with event_bar("replaying the log") as on_progress, refusing_arguments():
                 made, last = service.exports.report_as_of(query, as_of, on_progress)
             position = {"position": show_position(last)}
     _write_report(place, form, tabulate_performance(made), made.short_by, position)
@@ -181,7 +181,7 @@ def action_maps(file: _FileOptions, asked: ActionMapsOptions, store: StoreOption
     from offerlog_application.reading.performance_report import ReportTooLargeError  # noqa: PLC0415 - as above
     from offerlog_application.reading.report_table import tabulate_action_maps  # noqa: PLC0415 - as above
 
-    with store.open() as service, _refusing_arguments():
+    with store.open() as service, refusing_arguments():
         service.catch_up()
         query = build_query(service)
         try:
@@ -221,17 +221,6 @@ def _choose_format(file: _FileOptions) -> ExportFormat:
     if place == _STDOUT and not form.is_text and sys.stdout.isatty():
         raise usage(f"a terminal cannot show {form.value}: name a file, or pipe the output to a program")
     return form
-
-
-@contextmanager
-def _refusing_arguments() -> Iterator[None]:
-    """Report an argument that the service refuses as a wrong call, with the name of its option."""
-    from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - --help need not wait for it
-
-    try:
-        yield
-    except ArgumentError as error:
-        raise usage_of(error) from None
 
 
 @contextmanager
@@ -283,7 +272,7 @@ def _write_log(
     from offerlog_application.reading.read_budget import ReadBudget  # noqa: PLC0415 - as above
     from offerlog_infrastructure.export.formats import open_writer  # noqa: PLC0415 - as above
 
-    with _refusing_arguments():
+    with refusing_arguments():
         made = prepare(request)
     rows = damaged = 0
     with (

@@ -1,7 +1,6 @@
 """The commands audit reports, replay and explain: from a number that was given out to its events."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,6 @@ import typer
 
 from offerlog_application.reading.instants import zone
 from offerlog_application.wording import format_count
-from offerlog_domain.errors import ArgumentError
 from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort
@@ -20,7 +18,7 @@ from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.moments import format_moment, read_moment
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm, file_name
-from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.output import Form, console, print_json, refusing_arguments, table
 from offerlog_infrastructure.cli.positions import read_position, show_place
 from offerlog_infrastructure.cli.report_options import CohortOfReport, read_range
 from offerlog_infrastructure.presentation.administration_documents import describe_issued
@@ -93,7 +91,11 @@ def replay(
 
     where = parse_position(as_of)
     asked = read_moment(as_of, "--as-of") if where is None else where
-    with store.open() as service, event_bar("replaying the log") as on_progress, _naming_as_of():
+    with (
+        store.open() as service,
+        event_bar("replaying the log") as on_progress,
+        refusing_arguments(after="--as-of"),
+    ):
         done = service.issued_reports.replay(service.organization, asked, on_progress)
     out = console()
     if form is Form.JSON:
@@ -130,15 +132,6 @@ def replay(
         )
     if different:
         raise typer.Exit(ExitCode.FOUND_WRONG)
-
-
-@contextmanager
-def _naming_as_of() -> Iterator[None]:
-    """End with a usage error that names the option if its value is not a position of the log."""
-    try:
-        yield
-    except ArgumentError as error:
-        raise usage(f"--as-of: {error}") from None
 
 
 def _describe_compared(compared: "ComparedReport") -> dict[str, object]:
@@ -204,7 +197,7 @@ def explain(
             view=MetricSet.FULL,
             cohort=cohort,
         )
-        with _naming_as_of():
+        with refusing_arguments(after="--as-of"):
             found = service.issued_reports.explain(query, metric, end_of_log)
         is_known = bool(service.changes.known_maps(service.organization, [map_id]))
         counted, prove = 0, None
@@ -212,7 +205,7 @@ def explain(
             proofs.mkdir(parents=True, exist_ok=True)
             evidence_of(service).catch_up()
             prove = evidence_of(service).prove
-        with _naming_as_of(), closing(found.events) as events:
+        with refusing_arguments(after="--as-of"), closing(found.events) as events:
             for one in events:
                 counted += 1
                 if limit is None or counted <= limit:

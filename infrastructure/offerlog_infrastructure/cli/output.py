@@ -4,7 +4,8 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 
 import typer
@@ -107,3 +108,16 @@ def usage_of(error: ArgumentError, **options: str) -> UsageError:
     """
     option = options.get(error.argument, f"--{error.argument.replace('_', '-')}")
     return usage(f"{option}: {str(error).removeprefix(f'{error.argument}: ')}")
+
+
+@contextmanager
+def refusing_arguments(**options: str) -> Iterator[None]:
+    """Report an argument that the service refuses as a wrong call, with the name of its option.
+
+    Args:
+        options: As of `usage_of`.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        raise usage_of(error, **options) from None

@@ -127,8 +127,10 @@ def _select_remaining(
         " (SELECT goal FROM plan) AS goal FROM slices"
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
-    on_progress(RebuildProgress("loading", row["events"] or 0, count_positions(0, row["goal"])))
-    return _Remaining(int(row["left"]), int(row["events"] or 0), int(row["goal"]))
+    events = int(row["events"] or 0)
+    # Foreign events have no place among the positions of this log.
+    on_progress(RebuildProgress("loading", events, max(events, count_positions(0, row["goal"]))))
+    return _Remaining(int(row["left"]), events, int(row["goal"]))
 
 
 @contextlib.contextmanager
