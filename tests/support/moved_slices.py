@@ -145,7 +145,7 @@ def shards(service: ShardedOfferlog) -> list[Offerlog]:
     return [one.service for one in service._router.all()]
 
 
-def visitors_of(service: ShardedOfferlog, slice_: int) -> Iterator[int]:
+def visitors_of(service: Offerlog, slice_: int) -> Iterator[int]:
     """Numbers of visitors that lie in a slice, for `signal(..., visitor=number)`; from 1,000 on."""
     for number in count(1_000):
         digest = service._service.digest(service.organization, VisitorKey("cookie", f"visitor-{number}"))
