@@ -9,7 +9,7 @@ from offerlog import Offerlog, ReportQuery, Role, open_offerlog
 from offerlog.testing import open_in_memory
 from offerlog_application.erasure import organizations
 from offerlog_application.erasure.last_deliveries import await_deliveries
-from offerlog_application.erasure.organizations import DeletionProgress
+from offerlog_application.erasure.organizations import DeletionProgress, OrganizationDeletion
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_infrastructure.postgres.erasure.erasures import PostgresErasures
 from support.journeys import an_id, journeys, signal
@@ -46,6 +46,16 @@ def test_an_interrupted_deletion_is_continued(
         assert (deleted.visitors, deleted.events) == (3, events)
         assert deleted.last_receipt is not None
         assert rows(dsn, "SELECT count(*) FROM erasing_visitors") == [(0,)]
+        # and when the process dies between the secret and the receipt
+        service.record(journeys(1))
+        with monkeypatch.context() as patched:
+            patched.setattr(OrganizationDeletion, "_append_receipt", die)
+            with pytest.raises(_KilledError):
+                service.organization_deletion.delete("acme")
+        # then the same call gives the receipt, once
+        receipt = service.organization_deletion.delete("acme").receipt
+        assert (deleted.receipt or 0) < (receipt or 0)
+        assert service.organization_deletion.delete("acme").receipt is None
 
 
 @pytest.fixture(params=["in memory", "on PostgreSQL"])

@@ -37,8 +37,9 @@ def site(shared_site: Site) -> Site:
 
 
 def cells(page: Page, name: str) -> list[str]:
-    """The cells of the row with a text."""
-    return page.locator("#rows .rows tr").filter(has_text=name).first.locator("td").all_text_contents()
+    """The cells of the row with a text, with common spaces before units."""
+    row = page.locator("#rows .rows tr").filter(has_text=name).first
+    return [text.replace("\N{NO-BREAK SPACE}", " ") for text in row.locator("td").all_text_contents()]
 
 
 def test_each_action_map_with_its_type(page: Page) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,9 @@ from support.pages.shop import Shop, an_action, answered, eventually, report
 from support.processes import LimitedProcess
 
 pytest_plugins = ["support.pages.fixtures"]
+
+_BROWSERS = 3
+"""Number of browsers that are tried until one prerenders."""
 
 HIDDEN = """
     const get = () => window.shown ?? "hidden";
@@ -52,6 +55,21 @@ def unobserved(address: str, profile: Path) -> Iterator[None]:
             os.killpg(browser.pid, signal.SIGKILL)
 
 
+@contextmanager
+def prerendered(shop: Shop, page: str, profiles: Path) -> Iterator[None]:
+    """Chromium at a page, once the next is prerendered. One that is busy may not do so: another is tried."""
+    with ExitStack() as held:
+        for number in range(_BROWSERS):
+            held.enter_context(unobserved(shop.site.url(page), profiles / str(number)))
+            with suppress(TimeoutError):
+                until(lambda: "saw-prerendering-true" in shop.site.asked)
+                break
+            held.close()
+        else:
+            raise TimeoutError
+        yield
+
+
 def until(what: Callable[[], object]) -> None:
     """Wait until something is the case.
 
@@ -68,21 +86,20 @@ def until(what: Callable[[], object]) -> None:
 def test_a_page_that_is_only_prerendered_reports_nothing(shop: Shop, action: str, tmp_path: Path) -> None:
     """Really prerendered, for longer than its invitation stands; both begin when the visitor comes."""
     asked = shop.site.asked
-    with unobserved(shop.site.url("landing.html#go"), tmp_path):
-        until(lambda: "saw-prerendering-true" in asked)
+    with prerendered(shop, "landing.html#go", tmp_path):
         time.sleep(1.5)
+        visited = time.time()
         shop.site.pages["go"] = ""
         until(lambda: "saw-activation" in asked)
         until(lambda: shop.recorded() == {action: ("offered", "timedout")})
     offered, timed_out = shop.log.history(customer_id="shopper", action_map_id=action).events
-    assert offered.occurred_at.timestamp() - asked["saw-prerendering-true"] > 1
-    assert (timed_out.occurred_at - offered.occurred_at).total_seconds() >= 1
+    assert offered.occurred_at.timestamp() > visited - 0.5
+    assert (timed_out.occurred_at - offered.occurred_at).total_seconds() > 0.5
 
 
 def test_a_prerendered_page_that_nobody_visits_sends_nothing(shop: Shop, action: str, tmp_path: Path) -> None:
     """However long it waits."""
-    with unobserved(shop.site.url("landing.html"), tmp_path):
-        until(lambda: "saw-prerendering-true" in shop.site.asked)
+    with prerendered(shop, "landing.html", tmp_path):
         time.sleep(3)
     assert shop.gateway.posts == []
     assert action not in shop.recorded()

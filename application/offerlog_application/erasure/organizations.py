@@ -7,6 +7,7 @@ from uuid import UUID
 
 from offerlog_application.erasure.erasing import ErasedVisitors
 from offerlog_application.erasure.last_deliveries import await_deliveries
+from offerlog_application.erasure.receipts import read_last_receipts
 from offerlog_application.ports.action_map_policies import PolicyStore
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import OrganizationInUseError, OrganizationVisitors
@@ -63,7 +64,8 @@ class DeletedOrganization(NamedTuple):
             receipts of its visitors, and this is the lowest position.
         last_receipt: The position of the last receipt; None without one. Over several servers, the highest.
         receipt: The position of the receipt of the organization. None if it has none because visitors are
-            held, or because nothing of the organization was left before.
+            held, or because nothing of the organization was left before. A call that was killed right before
+            the receipt leaves it to the next call.
         webhooks: Number of webhooks that were deleted, with their secrets and all that waited for them.
         webhooks_behind: Number of those that had not got all erasures: tell their receivers.
         subscriptions: Number of subscriptions to the feed that were deleted.
@@ -181,7 +183,8 @@ class OrganizationDeletion:
             receipt = None
             if not held:
                 try:
-                    if self._visitors.destroy_secret(organization, since, check_whole):
+                    is_destroyed = self._visitors.destroy_secret(organization, since, check_whole)
+                    if is_destroyed or self._lacks_receipt(organization):
                         receipt = self._append_receipt(organization, done, len(valid))
                 except OrganizationInUseError:
                     if left:
@@ -250,6 +253,13 @@ class OrganizationDeletion:
                 )
                 self._policies.put_policy(ended)
         self._policies.delete_policies(organization)
+
+    def _lacks_receipt(self, organization: str) -> bool:
+        """Return True if an earlier call has destroyed the secret, and was killed before the receipt.
+
+        Visitors were erased then, and no deletion has a receipt behind theirs.
+        """
+        return read_last_receipts(self._log, organization).is_erasure_last
 
     def _append_receipt(self, organization: str, done: "_Done", keys: int) -> int:
         """Append the receipt to the organization's own stream; returns its position."""

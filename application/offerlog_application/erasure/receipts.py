@@ -1,10 +1,11 @@
 """The receipts that erasures have in the log already, for erasures that several calls work on."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from offerlog_application.ports.erasure import BegunErasure, Erasure
 from offerlog_application.ports.service_log import ServiceEntry, ServiceLog
-from offerlog_domain.service_events import ErasureReceipt
+from offerlog_domain.service_events import ErasureReceipt, OrganizationDeleted
 from offerlog_domain.stream_ids import make_organization_stream_id
 
 _Place = tuple[str, datetime, int | None]
@@ -47,6 +48,38 @@ class KnownReceipts:
         if isinstance(event, ErasureReceipt):
             place = event.organization, event.erased_at, event.erased_position
             self._found[place] = describe_receipt(event, entry.position)
+
+
+class LastReceipts(NamedTuple):
+    """The last receipts in an organization's own stream.
+
+    Attributes:
+        erased_at: The time of the last receipt of an erasure; None without one.
+        deleted_at: The time of the last receipt of the organization's deletion; None without one.
+        is_erasure_last: True if that of an erasure is the later one.
+    """
+
+    erased_at: datetime | None = None
+    deleted_at: datetime | None = None
+    is_erasure_last: bool = False
+
+
+def read_last_receipts(log: ServiceLog, organization: str) -> LastReceipts:
+    """Read an organization's own stream for its last receipts.
+
+    Raises:
+        StoreUnavailableError: The store cannot be reached.
+        UnreadableEventError: A stored event is unknown to this build.
+    """
+    last, stream, after = LastReceipts(), make_organization_stream_id(organization), 0
+    while page := log.read_entries(stream, after):
+        after = page[-1].version
+        for entry in page:
+            if isinstance(entry.event, ErasureReceipt):
+                last = LastReceipts(entry.event.recorded_at, last.deleted_at, is_erasure_last=True)
+            elif isinstance(entry.event, OrganizationDeleted):
+                last = LastReceipts(last.erased_at, entry.event.recorded_at)
+    return last
 
 
 def describe_receipt(receipt: ErasureReceipt, position: int) -> Erasure:

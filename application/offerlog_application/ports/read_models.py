@@ -125,7 +125,8 @@ class KeptSignal:
         cause: The fault, for people.
         raw: The text as it was received, cut at 4 KiB (older ones at 64 KiB).
         raw_length: Bytes of the text as it was received.
-        number: Its place among refusals of the same time; 0 for a parked signal.
+        number: Its place among refusals, or among parked signals, of the same time: of these the position of
+            the event, and 0 for one that names its action alone.
         action_map_id: The action map of a refusal; None for a parked signal, and where the text does not say.
     """
 

@@ -54,8 +54,16 @@ class ReadSide(Deadlines, Protocol):
             UnknownVisitorError: No event was recorded of the visitor `behind`.
         """
 
-    def parked(self, organization: str) -> Generator[KeptSignal]:
-        """Stream the signals that wait for their action, in order of arrival; short ones come last."""
+    def parked(
+        self, organization: str, *, behind: tuple[datetime, int] | None = None
+    ) -> Generator[KeptSignal]:
+        """Stream the signals that wait for their action, in order of arrival; short ones come last.
+
+        Args:
+            organization: The tenant.
+            behind: Time and number of a signal, not of a short one, after which the list begins; None for its
+                beginning. The signal need not wait any more.
+        """
 
     def status(self) -> Sequence[ProjectionStatus]:
         """Return the position and lag of each projection."""

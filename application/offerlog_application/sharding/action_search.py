@@ -138,6 +138,6 @@ class SearchThread(WaitingThread[_Waiting]):
         """Wait for work, and return all of it; nothing once this is closed."""
         with self._changed:
             while not self._is_closed and not self._waiting:
-                self._changed.wait()
+                self._changed.wait()  # without a limit: `_put` and `close` notify, under the same lock
             waiting, self._waiting = self._waiting, []
         return waiting

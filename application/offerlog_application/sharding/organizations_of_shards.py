@@ -14,6 +14,7 @@ from offerlog_application.erasure.organizations import (
     DeletionProgress,
     OrganizationDeletion,
 )
+from offerlog_application.erasure.receipts import read_last_receipts
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure
 from offerlog_application.ports.shards import HOME, NotOverShardsError
@@ -182,3 +183,17 @@ class DeletionOverShards(OrganizationDeletion):
             return super().delete(
                 organization, on_progress, timeout=timeout, last_key=last_key, check_whole=check
             )
+
+    def _lacks_receipt(self, organization: str) -> bool:
+        """Return True if an earlier call was killed before the receipt.
+
+        Each shard has the receipts of its visitors.
+        """
+        home, *others = [
+            self._router.ask(shard, lambda one: read_last_receipts(one.store.service_log, organization))
+            for shard in self._router.all()
+        ]
+        deleted_at = home.deleted_at
+        return home.is_erasure_last or any(
+            one.erased_at is not None and (deleted_at is None or one.erased_at > deleted_at) for one in others
+        )

@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from offerlog_application.ports.organizations import OrganizationContent
 from offerlog_application.ports.positions import SHARD_BITS, LogPosition, by_shard, latest_position
+from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts, StoredKind
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.action_map_policies import ActionMapPolicy
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.service_events import ActionMapPolicySet
@@ -93,11 +96,28 @@ class AllProjections:
         accept_difference: bool,
         swap: bool,
     ) -> None:
-        """Build one projection, or all, on one shard after the other."""
+        """Build one projection, or all, on one shard after the other.
+
+        What was built on the shards before one that fails stays. Progress and errors name the shard.
+
+        Raises:
+            OfferlogError: As where there is one store.
+        """
         for shard in self._router.all():
-            shard.store.rebuilds.rebuild(
-                name, on_progress=on_progress, accept_difference=accept_difference, swap=swap
-            )
+            show = partial(_show_shard, on_progress, shard.number)
+
+            def build(one: Shard, show: Callable[[RebuildProgress], None] = show) -> None:
+                one.store.rebuilds.rebuild(
+                    name, on_progress=show, accept_difference=accept_difference, swap=swap
+                )
+
+            try:
+                self._router.ask(shard, build)
+            except (ShardUnavailableError, UnknownProjectionError):
+                raise
+            except OfferlogError as error:
+                error.args = (f"shard {shard.number}: {error}",)  # the class says what it means, and is kept
+                raise
 
 
 class AllKinds:
@@ -121,7 +141,11 @@ class AddedOrganizations:
         self._router = router
 
     def names(self) -> Sequence[str]:
-        """List all organizations, sorted."""
+        """List all organizations that the home knows, sorted: all that have a secret or a key.
+
+        A deleted one of which nothing is left but counts of other shards is in `names_with_signals` alone. So
+        a shard that is down keeps nobody from working for an organization.
+        """
         return self._router.home.store.organizations.names()
 
     def contents(self) -> Sequence[OrganizationContent]:
@@ -226,6 +250,7 @@ class AllChanges:
 
         Raises:
             ShardUnavailableError: A shard cannot be reached, and the others do not know all of the maps.
+            SliceInMotionError: Likewise, of a slice that has been on its way for some seconds.
         """
         known: set[ActionMapId] = set()
         error: ShardUnavailableError | None = None
@@ -241,7 +266,16 @@ class AllChanges:
                 return known
         if error is not None:
             raise error
-        return known
+        # A slice that has moved from a shard that was not asked yet to one that was asked is overlooked.
+        found = self._router.ask_all(lambda shard: shard.store.changes.known_maps(organization, action_maps))
+        return known.union(*found)
+
+
+def _show_shard(
+    on_progress: Callable[[RebuildProgress], None], number: int, progress: RebuildProgress
+) -> None:
+    """Show the progress of one shard."""
+    on_progress(progress._replace(stage=f"shard {number}: {progress.stage}"))
 
 
 def _changes_reader(begin: int, end: int) -> Callable[[Shard], Mapping[str, set[ActionMapId]] | None]:

@@ -21,8 +21,8 @@ from offerlog_application.ports.read_models import (
     TooManySuppressionsError,
 )
 from offerlog_application.ports.shards import HOME, NotOverShardsError
+from offerlog_application.sharding.merged_signals import iterate_parked
 from offerlog_application.sharding.router import Router, Shard
-from offerlog_application.sharding.settled_shards import stream_all
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
 from offerlog_domain.stream_ids import SLICES_BY_TOKEN, slice_of
@@ -161,11 +161,11 @@ class RoutedReads:
 
         return self._router.ask_slice(number, ask)
 
-    def parked(self, organization: str) -> Generator[KeptSignal]:
-        """Stream the signals that wait for their action, shard by shard."""
-        return stream_all(
-            self._router, self._router.all(), lambda shard: shard.store.reads.parked(organization)
-        )
+    def parked(
+        self, organization: str, *, behind: tuple[datetime, int] | None = None
+    ) -> Generator[KeptSignal]:
+        """Stream the signals that wait for their action, in order of arrival; short ones come last."""
+        return iterate_parked(self._router, organization, behind)
 
     def status(self) -> Sequence[ProjectionStatus]:
         """Return position and lag of each projection of each shard; the names end with `@` and its number."""

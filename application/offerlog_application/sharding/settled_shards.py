@@ -1,8 +1,7 @@
 """Long reads of all shards, during which no slice may move."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 from offerlog_application.ports.shards import HOME, SliceInMotionError
 from offerlog_application.sharding.in_motion import (
@@ -13,8 +12,6 @@ from offerlog_application.sharding.in_motion import (
 )
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.errors import OfferlogError
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -42,15 +39,3 @@ def settled_shards(router: Router) -> Iterator[Sequence[Shard]]:
         raise
     if changed := find_changed(before, router.read_held(shards)):
         raise SliceInMotionError(HOME, changed)
-
-
-def stream_all(router: Router, shards: Sequence[Shard], ask: Callable[[Shard], Iterable[T]]) -> Generator[T]:
-    """Stream the rows of some shards, one shard after the other.
-
-    Raises:
-        SliceInMotionError: A slice has moved meanwhile: what came before is not all, or has rows twice.
-        ShardUnavailableError: One of them cannot be reached; likewise.
-    """
-    with settled_shards(router):
-        for shard in shards:
-            yield from router.stream(shard, ask(shard))

@@ -8,7 +8,7 @@ from offerlog_application.sharding.added_counts import AddedCounts
 from offerlog_application.sharding.added_offers import AddedOffers
 from offerlog_application.sharding.keys_of_shards import MasterKeysOfShards
 from offerlog_application.sharding.merged_events import MergedEventSource
-from offerlog_application.sharding.merged_refusals import MergedRefusals
+from offerlog_application.sharding.merged_signals import MergedRefusals
 from offerlog_application.sharding.merged_streams import MergedStreams, SubscriptionsOfShards
 from offerlog_application.sharding.merged_visitors import MergedVisitors
 from offerlog_application.sharding.organizations_of_shards import AllOrganizationVisitors

@@ -128,7 +128,7 @@ class ReleaseOverShards:
         answer: PendingAnswer[_Decided] = self._writer.submit(
             [command], (), _only, organization=parked.organization, key=key
         )
-        return answer.result()
+        return answer.result()  # without a limit: writers answer all they took, with an error at their end
 
     def _end(self, parked: ParkedShortSignal, reason: Reason | None) -> bool:
         """End the waiting of a signal at the home; returns False if another process has done so."""
@@ -137,7 +137,7 @@ class ReleaseOverShards:
         answer = self._router.get(HOME).writer.submit(
             [command], (), _only, organization=parked.organization, key=key
         )
-        return answer.result()[0].outcome is not None
+        return answer.result()[0].outcome is not None  # without a limit, as above
 
 
 class ReleasedElsewhere:

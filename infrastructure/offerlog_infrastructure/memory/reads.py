@@ -89,15 +89,17 @@ class MemoryReads:
             if where == (organization, action_map_id) and (start is None or key.visitor > start.token):
                 yield self._suppression(visitors[key.visitor], key, row)
 
-    def parked(self, organization: str) -> Generator[KeptSignal]:
+    def parked(
+        self, organization: str, *, behind: tuple[datetime, int] | None = None
+    ) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, in order of arrival; short ones come last."""
         with self._log.lock:
-            rows = sorted(self._log.parked.values(), key=lambda row: row.position)
+            rows = sorted(self._log.parked.values(), key=lambda row: (row.parked_at, row.position))
         for row in rows:
-            if row.organization == organization:
+            if row.organization == organization and (not behind or (row.parked_at, row.position) > behind):
                 raw = open_private(row.sealed).raw or b""
                 length = len(raw) if row.raw_length is None else row.raw_length
-                yield KeptSignal(row.parked_at, None, None, None, raw, length)
+                yield KeptSignal(row.parked_at, None, None, None, raw, length, row.position)
         for one in self._log.short_signals.waiting(organization):
             yield KeptSignal(one.parked_at, None, None, None, one.raw, one.raw_length or len(one.raw))
 

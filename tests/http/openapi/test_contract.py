@@ -56,6 +56,6 @@ def test_schemathesis_finds_nothing(site: Site, role: Role, tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=900,
     )
     assert found.returncode == 0, found.stdout + found.stderr

@@ -200,11 +200,14 @@ def _page_through(
 
 
 def test_lists_go_on_where_they_were_while_slices_move(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+    services: tuple[ShardedOfferlog, Offerlog],
+    stores: Stores,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each suppressed visitor and each refusal comes once, in the order of a single store."""
+    """Each suppressed visitor, refusal and parked signal comes once, in the order of a single store."""
     sharded, single = services
-    monkeypatch.setattr("offerlog_application.sharding.merged_refusals._AT_ONCE", 5)
+    monkeypatch.setattr("offerlog_application.sharding.merged_signals._AT_ONCE", 5)
     monkeypatch.setattr("offerlog_application.sharding.ports_of_visitors._SUPPRESSIONS_AT_ONCE", 3)
     moves = [lambda: move_slice(stores, 8, 0), lambda: move_slice(stores, 12, 1)]
     # when
@@ -232,6 +235,21 @@ def test_lists_go_on_where_they_were_while_slices_move(
         assert [one.recorded_at for one in refused] == [one.recorded_at for one in right]
     visitor: dict[str, Any] = {"customer_id": "visitor-7"}
     assert [one.raw for one in sharded.refusals(**visitor)] == [one.raw for one in single.refusals(**visitor)]
+    # and parked signals, in one order, also if a slice moves while they are read
+    for n in range(12):
+        clock.advance(timedelta(seconds=1))
+        for one in services:
+            one.record([signal("accepted", visitor=n, action=50)])
+    for one in services:
+        one.catch_up()
+    with closing(sharded.parked()) as waiting:
+        parked = [*islice(waiting, 6)]
+        move_slice(stores, 8, 0)
+        parked += waiting
+    right = list(single.parked())
+    assert sorted(one.raw for one in parked) == sorted(one.raw for one in right)
+    assert [one.recorded_at for one in parked] == [one.recorded_at for one in right]
+    assert [one.raw for one in parked[-12:]] == [one.raw for one in right[-12:]]
 
 
 def test_recent_visitors_come_once_while_a_slice_moves(

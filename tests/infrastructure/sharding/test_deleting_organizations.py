@@ -186,8 +186,13 @@ def test_an_interrupted_deletion_goes_on(stores: Stores, monkeypatch: pytest.Mon
         # then who comes meanwhile is recorded under the secret that the home has still
         service.record([signal("offered", visitor=_visitor_of(service, 1))])
         _check_one_secret(stores, service)
-        # and the next call erases these, too
+        # and the next call erases these, too, and the one behind it gives the receipt if it is killed
+        with monkeypatch.context() as patch:
+            patch.setattr(service.organization_deletion, "_append_receipt", _fail)
+            with pytest.raises(StoreUnavailableError):
+                service.organization_deletion.delete("default")
         assert service.organization_deletion.delete("default").receipt is not None
+        assert service.organization_deletion.delete("default").receipt is None
         assert (_counts(stores, "organizations"), _counts(stores, "visitors")) == ([0, 0, 0], [0, 0, 0])
 
 

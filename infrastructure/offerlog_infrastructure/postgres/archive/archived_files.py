@@ -25,6 +25,11 @@ FILE_COLUMNS: LiteralString = (
     "f.number, f.name, f.sha256, f.events, f.first_position, f.last_position, f.first_stream, f.last_stream"
 )
 _SELECT_PLACE: LiteralString = "SELECT place FROM archive_place"
+_ALLOW_IDLE: LiteralString = """
+    SELECT set_config(name, '60s', true) FROM pg_settings
+    WHERE name = 'idle_in_transaction_session_timeout' AND setting::integer BETWEEN 1 AND 59999
+"""
+"""The transaction of a read waits for the file, which may be far away, or the first of the process."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +88,9 @@ class ArchivedFiles:
             if found is not None:
                 self._tables.move_to_end(file.name)
                 return found
-        table = _read(select_place(connection) or "", file)
+        place = select_place(connection) or ""
+        connection.execute(_ALLOW_IDLE)
+        table = _read(place, file)
         with self._lock:
             self._tables[file.name] = table
             while len(self._tables) > 1 and sum(one.size for one in self._tables.values()) > _CACHE_BYTES:

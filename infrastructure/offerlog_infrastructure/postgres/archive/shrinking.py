@@ -15,7 +15,11 @@ _TRIES: Final = 50
 _PAUSE_SECONDS: Final = 0.1
 """Number of tries to lock a slice, and the rest after each: others queue behind a lock that is waited for."""
 
+_TRIES_WITH_VACUUM: Final = 12
+"""Before one of so many tries, the server's own vacuum is asked to give way."""
+
 _SET_LOCK_TIMEOUT: LiteralString = "SET lock_timeout = '200ms'"
+_SET_VACUUM_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '3s'"
 _RESET_LOCK_TIMEOUT: LiteralString = "RESET lock_timeout"
 _SELECT_SLICES: LiteralString = "SELECT slice FROM slices_to_shrink ORDER BY slice"
 _DELETE_SLICE: LiteralString = "DELETE FROM slices_to_shrink WHERE slice = %s"
@@ -69,12 +73,27 @@ def shrink_slices(
 
 
 def _shrink(connection: Connection[Any], number: int) -> bool:
-    statement = f"VACUUM (FULL, ANALYZE) offerlog_events_{number:x}".encode()
-    for _ in range(_TRIES):
+    table = f"offerlog_events_{number:x}"
+    for done in range(_TRIES):
         try:
-            connection.execute(statement)
+            if done % _TRIES_WITH_VACUUM == 1:
+                _end_vacuum(connection, table)
+            connection.execute(f"VACUUM (FULL, ANALYZE) {table}".encode())
         except psycopg.errors.LockNotAvailable:
             time.sleep(_PAUSE_SECONDS)
         else:
             return True
     return False
+
+
+def _end_vacuum(connection: Connection[Any], table: str) -> None:
+    """Let the server's own vacuum give way, which looks at the table because rows were deleted.
+
+    It does so for a session that waits for a second. The lock lets everybody else read and write.
+
+    Raises:
+        LockNotAvailable: Another session holds the table, which does not give way.
+    """
+    with connection.transaction():
+        connection.execute(_SET_VACUUM_TIMEOUT)
+        connection.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())

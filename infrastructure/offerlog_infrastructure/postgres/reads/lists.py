@@ -5,7 +5,7 @@ slow reader holds neither a transaction nor a connection.
 """
 
 from collections.abc import Collection, Generator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
 from psycopg.rows import tuple_row
@@ -50,6 +50,8 @@ _PAGE: Final = 2_000
 """Suppressions per page of a streamed list."""
 
 _PARKED_PAGE: Final = 250
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 """Parked signals per page; with the longest texts they take a megabyte."""
 
 _SUPPRESSED: LiteralString = (
@@ -82,8 +84,9 @@ _SELECT_PARKED: LiteralString = """
     SELECT p.position, p.parked_at, p.raw_length, p.version, p.action_map_id, p.sealed, v.token, v.kek,
         v.wrapped_key
     FROM parked_signals p JOIN visitors v ON v.token = p.visitor
-    WHERE p.organization = %(organization)s AND p.position > %(position)s
-    ORDER BY p.position LIMIT %(limit)s
+    WHERE p.organization = %(organization)s
+      AND (p.parked_at, p.position) > (%(parked_at)s::timestamptz, %(position)s)
+    ORDER BY p.parked_at, p.position LIMIT %(limit)s
 """
 _SELECT_DUE: LiteralString = """
     WITH besides AS (
@@ -224,16 +227,21 @@ class PostgresReadSide:
             raise UnknownVisitorError
         return int(found[0][0])
 
-    def parked(self, organization: str) -> Generator[KeptSignal]:
+    def parked(
+        self, organization: str, *, behind: tuple[datetime, int] | None = None
+    ) -> Generator[KeptSignal]:
         """Stream the parked signals, in order of arrival; short ones come last."""
         where = {"organization": organization}
-        for row in stream_rows(self._datastore, _SELECT_PARKED, where, {"position": 0}, page=_PARKED_PAGE):
+        parked_at, position = behind or (_LONG_AGO, 0)
+        place = {"parked_at": parked_at, "position": position}
+        for row in stream_rows(self._datastore, _SELECT_PARKED, where, place, page=_PARKED_PAGE):
             stream = self._keys.open_stream(
                 row["token"], row["kek"], bytes(row["wrapped_key"]), row["action_map_id"]
             )
             raw = decode_private(_open(stream, bytes(row["sealed"]), row["version"], _PARKED_NAME)).raw or b""
             length = row["raw_length"] or len(raw)
-            yield KeptSignal(row["parked_at"], None, None, None, raw[:KEPT_TEXT_BYTES], length)
+            text, number = raw[:KEPT_TEXT_BYTES], row["position"]
+            yield KeptSignal(row["parked_at"], None, None, None, text, length, number)
         yield from self._short_signals.waiting(organization)
 
     def due(

@@ -50,14 +50,16 @@ export function draw(name, attributes = {}) {
 }
 
 export const number = (value) => value.toLocaleString("en");
+/** Join a number and its unit so that no line breaks between them. */
+const withUnit = (figure, unit) => `${figure}\u00a0${unit}`;
 /** Format a fraction as a percentage; a dash where there is none. */
-export const percent = (fraction) => (fraction === null ? "–" : `${(100 * fraction).toFixed(1)} %`);
+export const percent = (fraction) => (fraction === null ? "–" : withUnit((100 * fraction).toFixed(1), "%"));
 export const share = (part, whole) => percent(whole ? part / whole : null);
 
 /** Format a number of seconds for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
-  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 10) return withUnit(Number(seconds.toFixed(1)), "s");
   const units = [
     ["d", 86_400],
     ["h", 3_600],
@@ -71,7 +73,7 @@ export function duration(seconds) {
     .map(([unit, size]) => {
       const count = Math.floor(rest / size);
       rest -= count * size;
-      return count ? `${count} ${unit}` : "";
+      return count ? withUnit(count, unit) : "";
     })
     .filter(Boolean)
     .join(" ");

@@ -129,7 +129,8 @@ def _finished_tables(
             work.append(pool.submit(staging.keep_vacuum_off, cursor, projections))
             for done in work:
                 done.result()
-            # Vacuum last: while an earlier transaction is open, no page counts as visible to all.
+            # Vacuum last: while an earlier transaction is open, no page counts as visible to all. It takes as
+            # long as the tables are large, and ends: nobody else knows them, so it waits for no lock.
             with announced("the rebuilt tables to be vacuumed"):
                 for vacuumed in [
                     pool.submit(vacuum_projection, application, staging, projection)

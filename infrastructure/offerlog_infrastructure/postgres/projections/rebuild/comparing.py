@@ -68,7 +68,11 @@ def find_differences(
 
 
 def _await(digest: Future[_Digest], cursor: Cursor[Any]) -> _Digest:
-    """Wait for the digest of the live table. Ask something meanwhile: the server ends who stands still."""
+    """Wait for the digest of the live table. Ask something meanwhile: the server ends who stands still.
+
+    It takes as long as the table is large, and ends: a lock is waited for two seconds at most, and a server
+    that goes away ends the connection of `cursor` as well, which is an error here.
+    """
     while not wait([digest], _LOOK_SECONDS).done:
         cursor.execute("SELECT")
     return digest.result()

@@ -22,6 +22,9 @@ from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
 _STDERR_CHARACTERS: Final = 400
+
+_END_SECONDS: Final = 60.0
+"""Seconds for the end of a worker that is told to end; it may wait for an answer of the server."""
 """Number of characters of a worker's last output are shown."""
 
 _FEWEST_FOR_WORKERS: Final = 2
@@ -155,6 +158,10 @@ def _running_workers(
         for worker in workers:
             if worker.stdin is not None:
                 worker.stdin.close()  # the end of its input ends a worker
-            worker.wait()
+            try:
+                worker.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:  # it stands still
+                worker.kill()
+                worker.wait()
             if worker.stderr is not None:
                 worker.stderr.close()
