@@ -11,7 +11,7 @@ import pytest
 from offerlog import Cohort, CountBy, Granularity, MetricSet, Offerlog, ReportQuery, State, open_offerlog
 from offerlog.testing import SettableClock
 from offerlog_application.ports.positions import only_position
-from offerlog_application.reading.issued_reports import query_text, read_query, report_text
+from offerlog_application.reading.canonical_reports import query_text, read_query, report_text
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, journeys
 from support.recount import rows

@@ -1,14 +1,12 @@
 """Reports that were given out: recorded as issued, replayed, and explained event by event."""
 
-import json
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.performance_counts import PerformanceCounts, ReportQuery
@@ -21,6 +19,7 @@ from offerlog_application.ports.replays import ReplayedEvent, Replays
 from offerlog_application.ports.service_log import ServiceLog
 from offerlog_application.ports.shards import HOME
 from offerlog_application.projections.slots import counted_slot, slot
+from offerlog_application.reading.canonical_reports import query_text, read_query, report_text
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
     UNLIMITED,
@@ -32,7 +31,7 @@ from offerlog_application.wording import format_count
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
+from offerlog_domain.metrics import METRICS, Cohort, MetricSet
 from offerlog_domain.service_events import ReportIssued
 from offerlog_domain.stream_ids import make_organization_stream_id
 from offerlog_domain.uuids import parse_uuid
@@ -140,58 +139,6 @@ class Explanation:
     events: Generator[ExplainedEvent]
 
 
-def query_text(query: ReportQuery) -> str:
-    """Write a query as JSON: the parameters of the report without the organization, sorted by name.
-
-    A media type is left out where the query has none, so that the text of older reports stays the same.
-    """
-    parameters = {
-        "action_maps": list(query.action_maps),
-        "by": query.by.value,
-        "cohort": query.cohort.value,
-        "count_by": query.count_by.value,
-        "from": _format(query.start),
-        "to": _format(query.end),
-        "view": query.view.value,
-        "zone": query.zone.key,
-    }
-    if query.media_type is not None:
-        parameters["media_type"] = query.media_type
-    return json.dumps(parameters, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-def read_query(text: str, organization: str) -> ReportQuery:
-    """Read what `query_text` has written."""
-    given: dict[str, Any] = json.loads(text)
-    return ReportQuery(
-        organization,
-        None if given["from"] is None else datetime.fromisoformat(given["from"]),
-        None if given["to"] is None else datetime.fromisoformat(given["to"]),
-        ZoneInfo(given["zone"]),
-        Granularity(given["by"]),
-        tuple(given["action_maps"]),
-        MetricSet(given["view"]),
-        CountBy(given["count_by"]),
-        Cohort(given["cohort"]),
-        given.get("media_type"),
-    )
-
-
-def report_text(made: PerformanceReport) -> bytes:
-    """Write a report as its canonical text: one line of JSON for the query, then one for each row.
-
-    A row is `[map, name, bucket, counts]`; the counts stand in the order of the metrics. Rates follow from
-    counts, so they are left out.
-    """
-    wanted = [METRICS[state] for state in made.query.view.states]
-    lines = [query_text(made.query)]
-    for row in made.rows:
-        counts = [row.metrics[metric] for metric in wanted]
-        cells = [row.action_map_id, row.action_map_name, row.bucket, counts]
-        lines.append(json.dumps(cells, ensure_ascii=False, separators=(",", ":")))
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
-
-
 class IssuedReports:
     """The reports that were given out; thread-safe.
 
@@ -295,11 +242,7 @@ class IssuedReports:
             position = self._replays.settle(self._replays.position_at(as_of))
         else:
             position = self._settle_within_log(as_of)
-        wanted = [
-            one
-            for one in self.all(organization)
-            if is_up_to(position, one.as_of_position) and self._replays.settle(one.as_of_position) == position
-        ]
+        wanted = self._issued_as_of(organization, position)
         with self._replays.replay(position, on_progress) as replayed:
             compared = [
                 ComparedReport(one, _digest(read_query(one.query, organization), replayed.performance))
@@ -331,6 +274,21 @@ class IssuedReports:
             position = self._settle_within_log(as_of)
         events = self._replays.events_of(query.organization, parse_uuid(action_map), state, position)
         return Explanation(position, count, _explain(events, query))
+
+    def _issued_as_of(self, organization: str, position: LogPosition) -> Sequence[IssuedReport]:
+        """Return the reports that count up to a position: no event lies between it and theirs."""
+        found: list[IssuedReport] = []
+        beyond: LogPosition | None = None
+        """A position behind a further event; so is each position that is not before it."""
+        for one in self.all(organization):
+            as_of = one.as_of_position
+            if not is_up_to(position, as_of) or (beyond is not None and is_up_to(beyond, as_of)):
+                continue
+            if self._replays.settle(as_of) == position:
+                found.append(one)
+            else:
+                beyond = as_of
+        return found
 
     def _settle_within_log(self, as_of: LogPosition) -> LogPosition:
         """Return the position of the last event up to a position.
@@ -393,7 +351,3 @@ def _digest(query: ReportQuery, performance: PerformanceCounts) -> bytes:
 def _issued(position: int, event: ReportIssued) -> IssuedReport:
     as_of = latest_position((event.as_of_position, *event.as_of_elsewhere)) or 0
     return IssuedReport(position, as_of, event.query, event.digest, event.issued_by, event.recorded_at)
-
-
-def _format(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -21,6 +21,7 @@ from offerlog_application.ports.event_source import FIRST_TENURE, PositionAheadE
 from offerlog_application.ports.positions import (
     LogPosition,
     PositionVector,
+    begin_of_shard,
     by_shard,
     is_up_to,
     latest_position,
@@ -160,7 +161,8 @@ class EndpointDelivery:
         self._barred[shard] = tenure
         self._ahead = deque(one for one in self._ahead if shard_of_position(one.position) != shard)
         others = [one for number, one in by_shard(self._read_to).items() if number != shard]
-        self._read_to = latest_position([*others, by_shard(dealt_with).get(shard)]) or 0
+        here = by_shard(dealt_with).get(shard, begin_of_shard(position))
+        self._read_to = latest_position([*others, here]) or 0
 
     def _read_on(self, endpoint: WebhookEndpoint) -> bool:
         """Read the next page of the log; returns False if that was all for now."""

@@ -30,8 +30,9 @@ from offerlog.testing import SettableClock
 from offerlog_application.evidence.bundle_parts import BundleRequest
 from offerlog_application.ports.positions import LogPosition, PositionVector, by_shard, split_position
 from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.reading.canonical_reports import report_text
 from offerlog_application.reading.exports import ExportRequest
-from offerlog_application.reading.issued_reports import IssuedReport, report_text
+from offerlog_application.reading.issued_reports import IssuedReport
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.transparency.notes import SignatureType

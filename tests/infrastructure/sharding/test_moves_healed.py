@@ -130,6 +130,14 @@ def _compare(services: tuple[ShardedOfferlog, Offerlog], action: int) -> None:
     compare_answers(sharded, single, _VISITORS)
 
 
+_WAITED_AT_THE_TAKE = """
+    INSERT INTO taken_counts (slice, epoch, table_name, counts)
+    SELECT slice, epoch, 'dead_letters', '[{"view": "performance", "originator_version": 1,
+        "originator_id": "30000000-0000-0000-0000-000000000001"}]'
+    FROM taken_counts LIMIT 1 RETURNING id
+"""
+
+
 def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.name == interrupted_moves.__name__]
 
@@ -297,12 +305,16 @@ def test_a_mover_that_was_wrongly_thought_dead_cannot_take_the_slice(
 def test_a_mover_that_stands_still_behind_the_take_gets_its_work_done(
     services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at once, as it may only be slow. It goes on later, finds nothing left to do, and succeeds."""
+    """Not at once, as it may only be slow. It goes on later, finds nothing left to do, and succeeds.
+
+    A dead letter that waited at the take was applied meanwhile, so the stored counts do not fit any more.
+    """
     sharded, _ = services
     with _stopped(stores, "commit") as mover:
         for _ in range(3):
             _look(sharded)
         assert not _has_ended(stores)
+        assert rows(stores.dsns[1], _WAITED_AT_THE_TAKE)
         monkeypatch.setattr(interrupted_moves, "_SHORT_SECONDS", 0.0)
         monkeypatch.setattr(interrupted_moves, "_STANDS_STILL_SECONDS", 0.0)
         _look_until_ended(sharded, stores)

@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from offerlog.testing import SettableClock
-from offerlog_application.ports.shards import ShardUnavailableError
+from offerlog_application.ports.positions import by_shard
+from offerlog_application.ports.shards import HOME, ShardUnavailableError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_application.webhooks import delivering
 from offerlog_application.webhooks.courier import Courier
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
@@ -91,12 +93,20 @@ def record(service: ShardedOfferlog, state: str, visitor: str) -> None:
 
 
 def test_the_events_of_a_visitor_come_in_order_from_server_to_server(
-    service: ShardedOfferlog, stores: Stores, receiver: Receiver, clock: SettableClock
+    service: ShardedOfferlog,
+    stores: Stores,
+    receiver: Receiver,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever the clocks say, with the slice back where it was, and behind one that was not taken."""
+    """Whatever the clocks say, with the slice back where it was, and read in pages of a few events.
+
+    The webhook is one that the home had when it was alone: its cursor does not name the other servers.
+    """
     # given
+    monkeypatch.setattr(delivering, "_PAGE", 4)
     states = ["offered", "accepted", "started", "engaged"]
-    made = service.webhooks.create(receiver.url)
+    made = service.webhooks.create(receiver.url, after=by_shard(service.feed.end())[HOME])
     first, second = visitors_of_slice(service, _NUMBER, 200)[:2]
     for target, state in enumerate(states, 1):
         record(service, state, first)

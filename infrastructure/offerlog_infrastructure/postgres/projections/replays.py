@@ -77,7 +77,7 @@ _SELECT_SHARDS: LiteralString = f"""
 _SELECT_BEGIN: LiteralString = f"SELECT {BEGIN}"
 _SELECT_TORN: LiteralString = f"""
     SELECT e.originator_id::text, e.notification_id FROM offerlog_events e
-    WHERE NOT {WITHIN.replace("notification_id", "e.notification_id").replace("%s", "%(ends)s")}
+    WHERE ({WITHIN.replace("notification_id", "e.notification_id").replace("%s", "%(ends)s")}) IS NOT TRUE
         AND EXISTS (
             SELECT FROM offerlog_events later
             WHERE later.originator_id = e.originator_id AND later.originator_version > e.originator_version

@@ -72,8 +72,8 @@ def leave(
         store: The source.
         shard: Its number.
         fenced: The slice, and its epoch since the fence.
-        counts: The counts of the slice, as the take has stored them. None to fold them from its events: an
-            offerlog before migration 59 has taken the slice.
+        counts: The counts of the slice, as the take has stored them. If they do not fit, they are folded from
+            its events. None to do so at once: an offerlog before migration 59 has taken the slice.
         seconds: How long to wait.
         on_events: Called with the number of events that are folded, if they are.
 
@@ -83,16 +83,22 @@ def leave(
     """
     schema = store.log.datastore.schema
     until = time.monotonic() + seconds
+    are_stored = counts is not None
     with connected(store) as connection:
         while True:
-            with connection.transaction():
-                cursor = connection.cursor(binary=True, row_factory=tuple_row)
-                late = _try_to_leave(cursor, schema, shard, fenced, counts)
+            try:
+                with connection.transaction():
+                    cursor = connection.cursor(binary=True, row_factory=tuple_row)
+                    late = _try_to_leave(cursor, schema, shard, fenced, counts)
+            except ShardError:
+                if not are_stored:
+                    raise
+                late = _NOT_FOLDED  # what waited as a dead letter at the take may be applied here by now
             if not late:
                 return
             if late == _NOT_FOLDED:  # the slice is fenced, and no event comes any more
                 with connection.transaction():
-                    counts = fold_apart(connection, schema, fenced[0], on_events)
+                    counts, are_stored = fold_apart(connection, schema, fenced[0], on_events), False
                 continue
             if time.monotonic() > until:
                 raise ShardError(
