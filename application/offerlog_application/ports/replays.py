@@ -64,6 +64,13 @@ class Replays(Protocol):
     def last_event(self, position: int) -> tuple[int, datetime] | None:
         """Return position and time of the last event of one log up to a position; None without one."""
 
+    def check_position(self, position: LogPosition) -> None:
+        """Check that the log can be read as it stood at a position. Of several servers, reads their logs.
+
+        Raises:
+            ArgumentError: Of several servers, the position is not one of all logs at one moment.
+        """
+
     def replay(
         self, position: LogPosition, on_progress: Callable[[RebuildProgress], None]
     ) -> AbstractContextManager[ReplayedProjections]:

@@ -134,12 +134,15 @@ class Exports(OrganizationScope):
         """Return the actions, a row each, with the times of their steps; in the order of their streams.
 
         Raises:
-            ArgumentError: A position is not one of the log, or the media type is not tracked.
+            ArgumentError: A position is not one of the log, or the media type is not tracked; or, with
+                several servers, `as_of` is not one of all logs at one moment.
             MalformedSignalError: A text is not the id of an action map.
             StoreUnavailableError: The store cannot be reached; the batches raise it, too.
         """
         as_of = self._find_end(request.as_of, request.after)
         wanted = FeedFilter.parse((), request.action_maps, request.media_type)
+        if request.as_of is not None:
+            self._replays.check_position(as_of)
         batches = self._read_actions(request, wanted, as_of, self._of(organization))
         total = count_all_positions(0, as_of)
         return Export(action_columns(is_identified=request.is_identified), as_of, total, batches)

@@ -78,6 +78,14 @@ class ReplaysOfShards:
         """Return position and time of the last event of one log up to a position, wherever it lies by now."""
         return max(filter(None, self._router.ask_all(_reader_of_last(position))), default=None)
 
+    def check_position(self, position: LogPosition) -> None:
+        """Check that a position says of each log how far it went, all of them at one moment."""
+        at = PositionVector(split_position(position))
+        with settled_shards(self._router) as shards:
+            self._check_logs(shards, position)
+            for shard in shards:
+                self._router.ask(shard, lambda one: one.store.replays.check_position(at))
+
     @contextmanager
     def replay(
         self, position: LogPosition, on_progress: Callable[[RebuildProgress], None]

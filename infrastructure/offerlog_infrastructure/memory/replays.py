@@ -41,6 +41,10 @@ class MemoryReplays:
             events = tuple(self._log.events_in_order[:position])
         return (events[-1][0], events[-1][1].event.recorded_at) if events else None
 
+    def check_position(self, position: LogPosition) -> None:
+        """Do nothing: there is one log."""
+        del position
+
     @contextmanager
     def replay(
         self, position: LogPosition, on_progress: Callable[[RebuildProgress], None]

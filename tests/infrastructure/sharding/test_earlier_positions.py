@@ -214,6 +214,8 @@ def test_a_position_that_is_not_one_of_all_servers_at_one_moment_is_refused(time
     ):
         with pytest.raises(ArgumentError, match=message):
             list(reports.explain(_OF_MAP, State.OFFERED, wrong).events)
+        with pytest.raises(ArgumentError):
+            times.sharded.exports.actions(ExportRequest(as_of=wrong))
     with pytest.raises(ArgumentError, match="positions of several moments"):
         reports.replay("default", PositionVector((late[0], early[1], late[2])))
 

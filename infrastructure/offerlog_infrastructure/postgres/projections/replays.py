@@ -149,6 +149,11 @@ class PostgresReplays:
         place, *stored = found
         return place, self._application.event_mapper.event(*stored).event.recorded_at
 
+    def check_position(self, position: LogPosition) -> None:
+        """Check that no stream has a hole at a position; see `_check_streams`."""
+        with self._connected() as connection:
+            self._check_streams(connection, position)
+
     @contextmanager
     def replay(
         self, position: LogPosition, on_progress: Callable[[RebuildProgress], None]

@@ -50,9 +50,10 @@ _PAGE: Final = 2_000
 """Suppressions per page of a streamed list."""
 
 _PARKED_PAGE: Final = 250
+"""Parked signals per page; with the longest texts they take a megabyte."""
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-"""Parked signals per page; with the longest texts they take a megabyte."""
+"""A time before that of each parked signal."""
 
 _SUPPRESSED: LiteralString = (
     "v.token, v.kek, v.wrapped_key, s.action_map_id, s.state, s.since, s.version, s.sealed"

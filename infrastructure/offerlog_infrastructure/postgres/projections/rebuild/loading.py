@@ -22,10 +22,10 @@ from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
 _STDERR_CHARACTERS: Final = 400
+"""Number of characters of a worker's last output that are shown."""
 
 _END_SECONDS: Final = 60.0
 """Seconds for the end of a worker that is told to end; it may wait for an answer of the server."""
-"""Number of characters of a worker's last output are shown."""
 
 _FEWEST_FOR_WORKERS: Final = 2
 """Fewer slices than this are loaded by this process."""
