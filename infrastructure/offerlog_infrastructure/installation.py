@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -12,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from offerlog_application.evidence.findings import AuditReport
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import Keyring
-from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.rebuilds import RebuildProgress, name_shard
 from offerlog_application.ports.shards import (
     HOME,
     Directory,
@@ -177,7 +176,7 @@ class Installation:
                     timedelta(),
                     tree=JoinedTree(number, trees),
                 )
-                report = evidence.verify(on_progress=partial(_show_shard, on_progress, number))
+                report = evidence.verify(on_progress=name_shard(on_progress, number))
                 reports[number] = name_places(report, trees)
             if _read_settled(stores) != before:
                 raise ShardError("a slice was moved meanwhile, so nothing was compared: run it again")
@@ -312,13 +311,6 @@ class Installation:
 
 def _describe_silent(silent: Mapping[int, StoreUnavailableError]) -> str:
     return "; ".join(f"shard {number}: {error}" for number, error in silent.items())
-
-
-def _show_shard(
-    on_progress: Callable[[RebuildProgress], None], number: int, progress: RebuildProgress
-) -> None:
-    """Show the progress of the audit of one shard."""
-    on_progress(progress._replace(stage=f"shard {number}: {progress.stage}"))
 
 
 def _read_settled(stores: Mapping[int, OpenStore]) -> Mapping[int, HeldSlices]:

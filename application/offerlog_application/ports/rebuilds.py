@@ -1,6 +1,6 @@
 """The progress of a rebuild of projections, and the errors that end one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from offerlog_application.wording import format_count
@@ -19,6 +19,13 @@ class RebuildProgress(NamedTuple):
     stage: str
     events: int
     total: int
+
+
+def name_shard(
+    on_progress: Callable[[RebuildProgress], None], number: int
+) -> Callable[[RebuildProgress], None]:
+    """Return a function that passes on the progress of one of several servers, with its number."""
+    return lambda step: on_progress(step._replace(stage=f"shard {number}: {step.stage}"))
 
 
 class RebuildRunningError(OfferlogError):

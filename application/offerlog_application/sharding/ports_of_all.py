@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from offerlog_application.ports.organizations import OrganizationContent
 from offerlog_application.ports.positions import SHARD_BITS, LogPosition, by_shard, latest_position
 from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts, StoredKind
-from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.rebuilds import RebuildProgress, name_shard
 from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.action_map_policies import ActionMapPolicy
@@ -104,7 +103,7 @@ class AllProjections:
             OfferlogError: As where there is one store.
         """
         for shard in self._router.all():
-            show = partial(_show_shard, on_progress, shard.number)
+            show = name_shard(on_progress, shard.number)
 
             def build(one: Shard, show: Callable[[RebuildProgress], None] = show) -> None:
                 one.store.rebuilds.rebuild(
@@ -269,13 +268,6 @@ class AllChanges:
         # A slice that has moved from a shard that was not asked yet to one that was asked is overlooked.
         found = self._router.ask_all(lambda shard: shard.store.changes.known_maps(organization, action_maps))
         return known.union(*found)
-
-
-def _show_shard(
-    on_progress: Callable[[RebuildProgress], None], number: int, progress: RebuildProgress
-) -> None:
-    """Show the progress of one shard."""
-    on_progress(progress._replace(stage=f"shard {number}: {progress.stage}"))
 
 
 def _changes_reader(begin: int, end: int) -> Callable[[Shard], Mapping[str, set[ActionMapId]] | None]:

@@ -22,7 +22,7 @@ from offerlog_application.evidence.verification import Verification
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.erasure import Tombstone
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.rebuilds import RebuildProgress, name_shard
 from offerlog_application.ports.sealed_tree import SealedTree
 from offerlog_application.ports.shards import HOME, FixedDirectory, ShardMap
 from offerlog_application.sharding.in_motion import find_in_motion
@@ -260,10 +260,7 @@ def _verify(
     Raises:
         NotTheSignedLogError: They differ.
     """
-
-    def on_progress(step: RebuildProgress) -> None:
-        request.on_progress(step._replace(stage=f"shard {number}: {step.stage}"))
-
+    on_progress = name_shard(request.on_progress, number)
     report = Verification(tree, None, keys, check_signature, on_progress).run()
     if report.findings:
         raise NotTheSignedLogError(f"shard {number}: {report.findings[0]}")
