@@ -39,20 +39,20 @@ class MergedStreams:
     ) -> Sequence[LogRow]:
         """Return the next lifecycle events, ordered by stream and version; each slice is read from its shard.
 
-        An event counts by the log that has recorded it, wherever it lies by now.
+        An event counts by the log that has recorded it, wherever it lies by now. A slice may move between two
+        calls.
 
         Raises:
             ShardUnavailableError: The shard of a slice cannot be reached.
+            SliceInMotionError: A slice has had no owner for some seconds.
             UnreadableEventError: An event is of a kind that this build does not know.
             ReadTimeoutError: The page takes longer than the current `ReadBudget` allows.
         """
         found = list[LogRow]()
         for slice_number in range(slice_of(behind.stream), SLICES):
-            shard = self._router.get(self._router.map.shards[slice_number])
             first = StreamPlace(UUID(int=slice_number << _SLICE_SHIFT), 0)
-            rows = self._router.ask(
-                shard,
-                _reader(max(behind, first), as_of, limit - len(found), identify),
+            rows = self._router.ask_slice(
+                slice_number, _reader(max(behind, first), as_of, limit - len(found), identify)
             )
             found += [row for row in rows if slice_of(row.stream) == slice_number]
             if len(found) == limit:

@@ -30,6 +30,7 @@ from offerlog.testing import SettableClock
 from offerlog_application.evidence.bundle_parts import BundleRequest
 from offerlog_application.ports.positions import LogPosition, PositionVector, by_shard, split_position
 from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.reading import exports
 from offerlog_application.reading.canonical_reports import report_text
 from offerlog_application.reading.exports import ExportRequest
 from offerlog_application.reading.issued_reports import IssuedReport
@@ -174,6 +175,21 @@ def test_exports_as_of_an_earlier_position_are_those_of_one_store(times: _Times)
     made, position = times.sharded.exports.report_as_of(_QUERY, of_all.as_of_position)
     # then
     assert (sha256(report_text(made)).digest(), position) == (of_one.digest, of_all.as_of_position)
+
+
+def test_an_export_of_actions_follows_a_slice_that_moves_meanwhile(
+    times: _Times, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are read on the server that has them by then."""
+    monkeypatch.setattr(exports, "_STREAM_EVENTS", 10)
+    # given
+    batches = times.sharded.exports.actions(ExportRequest()).batches
+    found = len(next(batches).rows)
+    # when
+    move_slice(times.stores, 9, 2)
+    found += sum(len(batch.rows) for batch in batches)
+    # then
+    assert found == _read_actions(times.single, None).total()
 
 
 def _explain(service: Offerlog, as_of: LogPosition | None) -> Counter[Any]:
