@@ -53,7 +53,7 @@ spin: ## Install Debian's spin, for the tests of the models, left out without it
 
 test: setup browser typescript spin ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	@$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
-	  $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
+	  $(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
 	  test $$tests != 1 || { $(BIN)/python tests/support/failed_again.py; tests=$$?; }; \
 	  wait $$lint; lint=$$?; cat $(VENV)/lint.log; \
 	  test $$lint = 0 || echo "make lint failed: see above"; test $$tests = 0 && test $$lint = 0

@@ -175,7 +175,9 @@ def test_each_server_archives_its_own_visitors(
         with stores.open(clock=SettableClock(DAY.replace(hour=12))) as service:
             service.record(journeys(56))
         command = offerlog.with_settings(
-            OFFERLOG_DATABASE_URL=stores.dsns[0], OFFERLOG_ORGANIZATION="default"
+            OFFERLOG_DATABASE_URL=stores.dsns[0],
+            OFFERLOG_ORGANIZATION="default",
+            OFFERLOG_AUDIT_KEY=str(tmp_path / "audit.key"),
         )
         new = [signal("offered", visitor=f"new {n}", createdDate=None) for n in range(30)]
         command("record", "-", given=b"\n".join(json.dumps(one).encode() for one in new))

@@ -25,7 +25,10 @@ from support.own_server import superuser_url
 from support.superuser import PASSWORD, enable, superuser
 
 TEMPLATE = "offerlog_template"
-SETTINGS = "-c fsync=off -c full_page_writes=off -c shared_buffers=64MB -c max_wal_size=512MB"
+SETTINGS = (
+    "-c fsync=off -c full_page_writes=off -c shared_buffers=64MB -c max_wal_size=512MB"
+    " -c max_connections=600"  # a service over three servers takes 22, and all are databases of this one
+)
 FOLDER = "OFFERLOG_TEST_FOLDER"
 
 

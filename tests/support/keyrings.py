@@ -32,13 +32,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if a test has made or changed that keyring.
+    """Fail the run if a test has made or changed that keyring, or made an audit key for all other tests.
 
     Raises:
         pytest.UsageError: One has.
     """
     if _state_of(default_keyring()) != session.config.stash[_before]:
         raise pytest.UsageError(f"a test has used {default_keyring()}: set {KEYRING} in its environment")
+    keys = sorted(Path(os.environ[KEYRING]).parent.glob("audit*"))
+    if keys:  # beside the keyring is its usual place
+        raise pytest.UsageError(f"a test has made {keys}: set OFFERLOG_AUDIT_KEY in its environment")
 
 
 def _state_of(file: Path) -> tuple[int, ...] | None:

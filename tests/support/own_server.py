@@ -27,7 +27,7 @@ URL = "OFFERLOG_TEST_SUPERUSER_URL"
 _SECONDS = 120
 _SETTINGS = """
 fsync = off                # it lives as long as the tests, and none of them kills this server
-max_connections = 200
+max_connections = 600
 shared_buffers = 128MB
 log_min_messages = warning
 """
