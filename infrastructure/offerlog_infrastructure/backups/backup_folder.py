@@ -164,7 +164,9 @@ class BackupFolder:
             text = (self.path / SERVERS).read_bytes()
         except FileNotFoundError as error:
             raise BackupFileError(
-                self.path, f"is not whole: it has no {SERVERS}. It was interrupted; make it again"
+                self.path,
+                f"has no {SERVERS}: it is not the folder of a backup, or its backup was interrupted. Give"
+                " another folder, or make the backup again",
             ) from error
         except OSError as error:
             raise BackupFileError(self.path, f"cannot be read: {error.strerror or error}") from error

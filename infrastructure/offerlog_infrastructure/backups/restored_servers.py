@@ -30,7 +30,7 @@ class ServersRequest:
         find_faults: Returns what does not fit among them, in words, by the same directory.
         checkpoints: The folder of checkpoints of the home; None without one.
         archive: The place of the archive, if it is not where the home had it; None if it is.
-        archive_copy: The folder for the copy of the archive; None if the backup has none.
+        archive_copy: The folder for the copy of the archive; None if the backup has no archived files.
         erase_more: Erases further visitors before anybody else can read; None for none.
         on_progress: Called with the progress of each server.
     """

@@ -9,10 +9,8 @@
 """
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -28,10 +26,9 @@ from offerlog_application.ports.shards import HOME, FixedDirectory, ShardMap
 from offerlog_application.sharding.in_motion import find_in_motion
 from offerlog_domain.stream_ids import SLICES
 from offerlog_domain.transparency.notes import VerifierKey
-from offerlog_infrastructure.archive.errors import ArchiveCopyError
-from offerlog_infrastructure.archive.places import place_of_server
 from offerlog_infrastructure.backups.backup_file import BackupReader, Manifest
 from offerlog_infrastructure.backups.backup_folder import BackupList
+from offerlog_infrastructure.backups.copied_archives import check_folders, copy_archives, remove_marks
 from offerlog_infrastructure.backups.errors import (
     BackupFileError,
     NotTheSignedLogError,
@@ -51,7 +48,6 @@ from offerlog_infrastructure.embedded.address import as_environment
 from offerlog_infrastructure.evidence.signing_keys import check_signature
 from offerlog_infrastructure.postgres.backup.restore_target import RestoreTarget
 from offerlog_infrastructure.postgres.backup.restored import RestoredTables
-from offerlog_infrastructure.postgres.backup.restored_archive import copy_archive, is_archive_at
 from offerlog_infrastructure.server_address import add_password_of
 from offerlog_infrastructure.shard_places import place_of_shard
 
@@ -62,7 +58,9 @@ def restore_servers(request: ServersRequest) -> RestoredServers:
     """Restore a backup of several servers; see the module. The same call goes on with an interrupted one.
 
     Raises:
-        BackupFileError: A part is missing, was changed or is not whole.
+        BackupFileError: A part is missing, was changed or is not whole, or archived files have no new folder.
+        ArchiveCopyError: The folder for archived files is not empty, or cannot be made.
+        ArchiveUnavailableError: An archived file is missing or was changed.
         KeyringError: The keyring does not hold a key of a store.
         NoErasuresError: Nothing says who was erased since the backup.
         StoreUnavailableError: A server cannot be reached.
@@ -87,12 +85,7 @@ def restore_servers(request: ServersRequest) -> RestoredServers:
                 raise BackupFileError(places[number], "belongs to another backup; take another copy")
             for key_id in manifest.keys:
                 request.keyring.check_holds(key_id)
-        if request.archive_copy is None and any(one.archive is not None for one in manifests.values()):
-            raise BackupFileError(
-                request.folder.path,
-                "needs the files of an archive, of which the restored servers get a copy: name a new folder"
-                " for it with --archive-copy",
-            )
+        check_folders(request, manifests)
         erased = find_erasures_of_servers(request.erasures, manifests)
         targets = _reach_targets(request, [*manifests], held)
         installation = uuid4()
@@ -157,7 +150,7 @@ def _make_ready(
             signed = {
                 number: _compare(request, targets[number], manifests[number], logs[number]) for number in logs
             }
-        if any(one.archive is not None for one in manifests.values()):
+        if any(one.archived_files for one in manifests.values()):
             erase_all()  # archived events may be blanked already, which would be a finding
             evidence.catch_up(_SEALING_SECONDS)
         with evidence.settled() as logs:
@@ -179,6 +172,7 @@ def _make_ready(
         if number != HOME:
             target.finish()
     targets[HOME].finish_home(directory.shard_map, directory.urls)
+    remove_marks(request, manifests)
     servers = {
         number: RestoredServer(
             manifests[number],
@@ -232,7 +226,7 @@ def _complete(
         tables = _tables(request, target)
         tables.analyze()
         tables.make_bi_views()
-    _copy_archives(request, targets, manifests)
+    copy_archives(request, targets, manifests)
 
 
 def _compare(
@@ -294,37 +288,6 @@ def _find_directory(request: ServersRequest, targets: Mapping[int, RestoreTarget
         frozenset(numbers),
     )
     return FixedDirectory(shard_map, dict(zip(numbers, request.urls, strict=True)))
-
-
-def _copy_archives(
-    request: ServersRequest, targets: Mapping[int, RestoreTarget], manifests: Mapping[int, Manifest]
-) -> None:
-    """Copy the archive of each server that has one into its part of the folder for the copy.
-
-    Raises:
-        ArchiveCopyError: A folder cannot be made, or is there already.
-        ArchiveUnavailableError: A file is missing or was changed.
-    """
-    for number, manifest in manifests.items():
-        if manifest.archive is None or request.archive_copy is None:
-            continue
-        folder = Path(place_of_server(str(request.archive_copy), number) or "")
-        dsn, stage = targets[number].dsn, f"shard {number}: copying the archive"
-        if is_archive_at(dsn, request.schema, folder):
-            continue  # an interrupted restore has done so
-
-        def on_file(done: int, total: int, stage: str = stage) -> None:
-            request.on_progress(RebuildProgress(stage, done, max(total, 1)))
-
-        try:
-            folder.mkdir(mode=0o700, parents=number != HOME)
-        except OSError as error:
-            raise ArchiveCopyError(folder, error.strerror or str(error)) from error
-        try:
-            copy_archive(dsn, request.schema, place_of_server(request.archive, number), folder, on_file)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
 
 
 def _in_mebibytes(request: ServersRequest, stage: str, size: int) -> Callable[[int], None]:

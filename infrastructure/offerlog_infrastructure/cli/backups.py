@@ -208,6 +208,8 @@ def restore(
             archive_copy,
         )
         return
+    if not file.expanduser().exists():
+        raise usage(f"there is no backup at {file}")
     if shard or archive_copy:
         raise usage("--shard and --archive-copy go with the folder of a backup of several servers")
     _restore_file(file, data, keyring, organization, erasures, erase, archive)

@@ -76,7 +76,7 @@ def backup_servers(place: Path, store: "BackupPlace", keys: Path, *, replace: bo
 
 def warn_of_archive(manifest: "Manifest") -> None:
     """Say that archived files are not in a backup, if the store has any."""
-    if manifest.archive is not None:
+    if manifest.archived_files:
         typer.echo(
             f"offerlog: {manifest.archived_files:,} archived files are not in the backup: keep a copy of"
             f" {manifest.archive}, too",
@@ -94,7 +94,7 @@ def name_checkpoint(note: str | None) -> dict[str, Any] | None:
     return {"origin": checkpoint.origin, "size": checkpoint.size}
 
 
-def warnings_of(before: "SignedBefore") -> list[str]:
+def warnings_of(before: "SignedBefore", shard: int = 0) -> list[str]:
     """Return what the operator must know and do about what was signed of a restored log before."""
     found = []
     if before.lost is not None:
@@ -109,10 +109,10 @@ def warnings_of(before: "SignedBefore") -> list[str]:
             " than the backup reaches"
         )
     if before.unsafe:
-        names = ", ".join(sorted(before.unsafe))
+        names, of_server = ", ".join(sorted(before.unsafe)), f" --shard {shard}" if shard else ""
         found.append(
             f"nothing is signed any more as {names}: make a key with a new name (`offerlog audit keygen"
-            " --origin NAME --key FILE`), and name a new folder in OFFERLOG_CHECKPOINTS"
+            f" --origin NAME --key FILE{of_server}`), and name a new folder in OFFERLOG_CHECKPOINTS"
         )
     return found
 
@@ -199,7 +199,7 @@ def restore_folder(
     with telling("the servers are restored"):
         print_json(_describe(restored))
     for number, server in restored.servers.items():
-        for sentence in warnings_of(server.signed_before):
+        for sentence in warnings_of(server.signed_before, number):
             typer.echo(f"offerlog: shard {number}: {sentence}", err=True)
     if failed:
         raise typer.Exit(ExitCode.FAILED)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -20,7 +21,8 @@ from offerlog import (
     open_offerlog,
 )
 from offerlog.testing import SettableClock
-from offerlog_infrastructure.backups import making, programs, restoring_of_servers
+from offerlog_infrastructure.archive.errors import ArchiveCopyError
+from offerlog_infrastructure.backups import copied_archives, making, programs, restoring_of_servers
 from offerlog_infrastructure.backups.backup_folder import SERVERS, BackupFolder
 from offerlog_infrastructure.backups.errors import BackupFileError, NoErasuresError
 from offerlog_infrastructure.backups.making import BackupPlace
@@ -207,7 +209,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_made(
     with pytest.raises(BackupFileError, match=f"{part.name} cannot be read"):
         _restore(backup, targets, copied)
     (copied / SERVERS).unlink()
-    with pytest.raises(BackupFileError, match="It was interrupted; make it again"):
+    with pytest.raises(BackupFileError, match=f"has no {SERVERS}: it is not the folder of a backup"):
         _restore(backup, targets, copied)
     shutil.copytree(backup.outside, tmp_path / "outside")
     with pytest.raises(NoErasuresError, match=r"no list of erasures in .*outside-shard-1"):
@@ -295,3 +297,43 @@ def test_a_folder_has_its_former_backup_until_the_new_one_is_whole(
     with pytest.raises(BackupFileError, match=r"other files, such as mine.txt"):
         make_backup_of_servers(BackupFolder(copied), backup.place, replace=True)
     assert json.loads((copied / SERVERS).read_text())["id"] == made.servers.id
+
+
+def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the archive of the former servers nor a foreign folder is touched."""
+    copy, source, asked = tmp_path / "copy", tmp_path / "archive", list[Path]()
+    request: Any = SimpleNamespace(
+        folder=BackupFolder(tmp_path), archive=None, archive_copy=None, schema=SCHEMA, on_progress=id
+    )
+    manifests: Any = {0: SimpleNamespace(id="one", archive=str(source), archived_files=1)}
+    targets: Any = {0: SimpleNamespace(dsn="")}
+    for folder, message in ((None, "name a new folder"), (source, "has its archive in .*stays as it is")):
+        request.archive_copy = folder
+        with pytest.raises(BackupFileError, match=message):
+            copied_archives.check_folders(request, manifests)
+    request.archive_copy = copy
+    copy.mkdir()
+    (copy / "mine.txt").touch()
+    with pytest.raises(ArchiveCopyError, match="it is not empty"):
+        copied_archives.check_folders(request, manifests)
+    (copy / "mine.txt").unlink()
+
+    def write_half(_dsn: str, _schema: str, _source: str | None, folder: Path, _show: object) -> None:
+        (folder / "half.parquet").touch(exist_ok=False)
+        asked.append(folder)
+        if len(asked) == 1:
+            _kill()
+
+    monkeypatch.setattr(copied_archives, "is_archive_at", lambda *_: False)
+    monkeypatch.setattr(copied_archives, "copy_archive", write_half)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)  # a kill leaves all as it is
+        with pytest.raises(KeyboardInterrupt):
+            copied_archives.copy_archives(request, targets, manifests)
+    copied_archives.check_folders(request, manifests)
+    copied_archives.copy_archives(request, targets, manifests)
+    copied_archives.remove_marks(request, manifests)
+    assert asked == [copy, copy]
+    assert [one.name for one in copy.iterdir()] == ["half.parquet"]

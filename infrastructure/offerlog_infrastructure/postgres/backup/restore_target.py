@@ -68,7 +68,7 @@ class RestoreTarget:
 
     Raises:
         StoreUnavailableError: The server cannot be reached.
-        ShardError: Another restore into it is running.
+        ShardError: Another restore into it is running, or this one uses it for another server.
     """
 
     def __init__(self, dsn: str, schema: str, number: int) -> None:
@@ -81,7 +81,10 @@ class RestoreTarget:
             self.dsn = complete_dsn(self._connection)
             self._where = f"the database {self._connection.info.dbname!r} of {self._connection.info.host}"
             if self._select(_TRY_LOCK) != [(True,)]:
-                raise ShardError(f"another restore into {self._where} is running")
+                raise ShardError(
+                    f"another restore into {self._where} is running, or the database was named twice: give an"
+                    " empty database of its own for each server"
+                )
             held.pop_all()
 
     @property

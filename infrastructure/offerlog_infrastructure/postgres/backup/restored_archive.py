@@ -20,6 +20,7 @@ _UPDATE_FILE: LiteralString = """
 """
 _MOVE: LiteralString = "UPDATE archive_place SET place = %s"
 _DELETE_LEFTOVERS: LiteralString = "DELETE FROM archive_leftovers"
+_DELETE_PLACE: LiteralString = "DELETE FROM archive_place"
 
 
 def copy_archive(
@@ -62,6 +63,18 @@ def copy_archive(
         cursor.execute(_DELETE_LEFTOVERS)
         on_file(len(named), len(named))
     return replaced
+
+
+def forget_archive(dsn: str, schema: str) -> None:
+    """Let a restored store that names no file of an archive forget its place: the former store's is there.
+
+    Raises:
+        StoreUnavailableError: The store cannot be reached.
+    """
+    connection: Connection[Any]
+    with server_reached(), open_unlimited(dsn, schema) as connection, connection.transaction():
+        connection.execute(_DELETE_LEFTOVERS)
+        connection.execute(_DELETE_PLACE)
 
 
 def is_archive_at(dsn: str, schema: str, folder: Path) -> bool:
