@@ -43,6 +43,6 @@ class ArchiveCopyError(OfferlogError):
 
     def __init__(self, folder: Path, cause: str) -> None:
         super().__init__(
-            f"the folder {folder} for the archive of the restored store cannot be made ({cause}): remove what"
-            " a former restore has left there, or restore into another folder"
+            f"the folder {folder} for the archive of the restored store cannot be made ({cause}): give"
+            " another folder, or remove this one if no store has its archive there"
         )

@@ -30,8 +30,8 @@ def check_folders(request: ServersRequest, manifests: Mapping[int, Manifest]) ->
     """Check that each archive can be copied, before anything is made.
 
     Raises:
-        BackupFileError: There are archived files, and no folder for copies, or it has the archive itself.
-        ArchiveCopyError: A folder holds something else.
+        BackupFileError: There are archived files, and no new folder for copies.
+        ArchiveCopyError: A folder cannot be read.
     """
     with_files = {number: one for number, one in manifests.items() if one.archived_files}
     if with_files and request.archive_copy is None:
@@ -54,7 +54,11 @@ def check_folders(request: ServersRequest, manifests: Mapping[int, Manifest]) ->
             )
         try:
             if folder.exists() and any(folder.iterdir()) and not _is_marked(folder, manifest):
-                raise ArchiveCopyError(folder, "it is not empty")
+                raise BackupFileError(
+                    request.folder.path,
+                    f"needs a folder for the copy of its archive, and {folder} is not empty, as that of a"
+                    " restored store: name a new folder with --archive-copy",
+                )
         except OSError as error:
             raise ArchiveCopyError(folder, error.strerror or str(error)) from error
 

@@ -59,7 +59,7 @@ def restore_servers(request: ServersRequest) -> RestoredServers:
 
     Raises:
         BackupFileError: A part is missing, was changed or is not whole, or archived files have no new folder.
-        ArchiveCopyError: The folder for archived files is not empty, or cannot be made.
+        ArchiveCopyError: The folder for archived files cannot be made.
         ArchiveUnavailableError: An archived file is missing or was changed.
         KeyringError: The keyring does not hold a key of a store.
         NoErasuresError: Nothing says who was erased since the backup.

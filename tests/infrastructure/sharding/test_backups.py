@@ -21,7 +21,6 @@ from offerlog import (
     open_offerlog,
 )
 from offerlog.testing import SettableClock
-from offerlog_infrastructure.archive.errors import ArchiveCopyError
 from offerlog_infrastructure.backups import copied_archives, making, programs, restoring_of_servers
 from offerlog_infrastructure.backups.backup_folder import SERVERS, BackupFolder
 from offerlog_infrastructure.backups.errors import BackupFileError, NoErasuresError
@@ -316,7 +315,7 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
     request.archive_copy = copy
     copy.mkdir()
     (copy / "mine.txt").touch()
-    with pytest.raises(ArchiveCopyError, match="it is not empty"):
+    with pytest.raises(BackupFileError, match=r"copy is not empty, .*: name a new folder"):
         copied_archives.check_folders(request, manifests)
     (copy / "mine.txt").unlink()
 
