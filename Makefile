@@ -53,7 +53,7 @@ spin: ## Install Debian's spin, for the tests of the models, left out without it
 
 test: setup browser typescript spin ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	@$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
-	  $(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
+	  $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
 	  test $$tests != 1 || { $(BIN)/python tests/support/failed_again.py; tests=$$?; }; \
 	  wait $$lint; lint=$$?; cat $(VENV)/lint.log; \
 	  test $$lint = 0 || echo "make lint failed: see above"; test $$tests = 0 && test $$lint = 0
@@ -69,10 +69,10 @@ fuzz-signals: setup ## TEXTS (200,000) nearly right signals, by a SEED, read by 
 	OFFERLOG_FUZZ_SIGNALS=$(TEXTS) $(if $(SEED),OFFERLOG_FUZZ_SEED=$(SEED)) \
 	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py tests/domain/test_block_signals.py -k mutated
 
-examples: setup ## The tests beside a model and the OpenAPI document, and of a killed mover, with more examples
+examples: setup ## The tests beside a model and the OpenAPI document, and of a killed mover, with more examples; a short soak
 	OFFERLOG_EXAMPLES=100 OFFERLOG_CONTRACT='--phases=examples,coverage,fuzzing,stateful -n 30' $(BIN)/pytest -q \
 	  tests/acceptance/test_model.py tests/http/openapi/test_contract.py \
-	  tests/infrastructure/sharding/test_moves_interrupted.py
+	  tests/infrastructure/sharding/test_moves_interrupted.py tests/soak/test_short_soak.py
 
 COVERED = tests/domain tests/application tests/contracts tests/infrastructure tests/acceptance tests/http
 coverage: setup ## The share of the code that the tests run; fails below the figure in pyproject.toml

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -15,9 +16,13 @@ from soak.short_run import LIMIT_SECONDS, run_short
 FAULTS = "kill -9 service,kill -9 backend,terminate sessions,cut connections"
 
 
+@pytest.mark.skipif("OFFERLOG_EXAMPLES" not in os.environ, reason="`make examples` runs it")
 @pytest.mark.time_limit(LIMIT_SECONDS)
 def test_a_short_soak_is_clean(tmp_path: Path) -> None:
-    """Clients of four kinds are answered, faults are injected, and the checker finds nothing."""
+    """Clients of four kinds are answered, faults are injected, and the checker finds nothing.
+
+    It takes a fortieth of the time of all tests. The soak of three servers runs with them.
+    """
     # when
     document, printed = run_short("soak", tmp_path, 6, 3, FAULTS)
     # then
