@@ -21,8 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from offerlog_infrastructure.backups.errors import BackupFileError
-from offerlog_infrastructure.disk_space import full_disk_hint
+from offerlog_infrastructure.backups.errors import BackupFileError, written
 from offerlog_infrastructure.durable_folders import flush_folder
 
 FORMAT: Final = "offerlog-backup-1"
@@ -98,7 +97,7 @@ class BackupWriter:
         self._digest, self._bytes = hashlib.sha256(), 0
         if not replace and os.path.lexists(self._place):
             raise self._exists()
-        with self._written():
+        with written(self._place):
             if self._place.is_dir():
                 raise BackupFileError(place, "is a folder: name a file")
             descriptor = os.open(self._draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -117,7 +116,7 @@ class BackupWriter:
         Raises:
             BackupFileError: The file cannot be written.
         """
-        with self._written(), self._archive.open(DUMP, "w", force_zip64=True) as entry:
+        with written(self._place), self._archive.open(DUMP, "w", force_zip64=True) as entry:
             while piece := dump.read(PIECE):
                 entry.write(piece)
                 self._digest.update(piece)
@@ -131,7 +130,7 @@ class BackupWriter:
             BackupFileError: The file cannot be written, or there is one of this name by now.
         """
         fields = asdict(manifest) | {"dump_bytes": self._bytes, "dump_sha256": self._digest.hexdigest()}
-        with self._written():
+        with written(self._place):
             self._archive.writestr(MANIFEST, json.dumps({"format": FORMAT, **fields}, indent=1) + "\n")
             self._archive.close()
             self._file.flush()
@@ -152,15 +151,6 @@ class BackupWriter:
         return BackupFileError(
             self._place, "is there already, and a backup never replaces another without --force"
         )
-
-    @contextmanager
-    def _written(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or str(error)
-            hint = full_disk_hint(self._place.parent)
-            raise BackupFileError(self._place, f"cannot be written: {reason}{hint}") from error
 
     def __enter__(self) -> Self:
         return self

@@ -21,8 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from offerlog_infrastructure.backups.errors import BackupFileError
-from offerlog_infrastructure.disk_space import full_disk_hint
+from offerlog_infrastructure.backups.errors import BackupFileError, written
 from offerlog_infrastructure.durable_folders import flush_folder
 
 SERVERS_FORMAT: Final = "offerlog-servers-1"
@@ -99,7 +98,7 @@ class BackupFolder:
         Raises:
             BackupFileError: It may not, or cannot be made, or another backup is being made in it.
         """
-        with self._written():
+        with written(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise BackupFileError(
                     self.path, "is a file, and the backup of several servers is a folder: give another name"
@@ -121,7 +120,7 @@ class BackupFolder:
             raise BackupFileError(
                 self.path, "is there already, and a backup never replaces another without --force"
             )
-        with self._written():
+        with written(self.path):
             others = {one.name for one in self.path.iterdir()} - {one.name for one in self._own_files()}
         if others:
             raise BackupFileError(
@@ -140,7 +139,7 @@ class BackupFolder:
         """
         text = (json.dumps({"format": SERVERS_FORMAT, **asdict(made)}, indent=1) + "\n").encode()
         draft = self.path / f".{SERVERS}.{secrets.token_hex(8)}"
-        with self._written():
+        with written(self.path):
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(text)
@@ -200,16 +199,6 @@ class BackupFolder:
         """List what backups have left here, whole or not."""
         for pattern in (SERVERS, _PARTS, *_DRAFTS):
             yield from self.path.glob(pattern)
-
-    @contextmanager
-    def _written(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise BackupFileError(
-                self.path, f"cannot be written: {reason}{full_disk_hint(self.path.parent)}"
-            ) from error
 
 
 def _parse_list(text: bytes) -> BackupList:

@@ -1,9 +1,11 @@
 """Errors of backups and restores; each message says what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.disk_space import full_disk_hint
 
 
 class BackupFileError(OfferlogError):
@@ -51,3 +53,21 @@ class ServersDifferError(OfferlogError):
         super().__init__(
             f"the servers in the backup do not fit together, and are not restored: {'; '.join(faults)}"
         )
+
+
+@contextmanager
+def written(place: Path) -> Iterator[None]:
+    """Write a backup in the block.
+
+    Args:
+        place: The file or folder that the error names.
+
+    Raises:
+        BackupFileError: It cannot be written; says why, and how much room there is if the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = full_disk_hint(place.parent)
+        raise BackupFileError(place, f"cannot be written: {reason}{hint}") from error

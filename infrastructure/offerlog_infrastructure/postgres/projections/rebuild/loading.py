@@ -162,6 +162,6 @@ def _running_workers(
                 worker.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:  # it stands still
                 worker.kill()
-                worker.wait()
+                worker.wait()  # without a limit: a killed process ends
             if worker.stderr is not None:
                 worker.stderr.close()
