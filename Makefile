@@ -69,7 +69,7 @@ fuzz-signals: setup ## TEXTS (200,000) nearly right signals, by a SEED, read by 
 	OFFERLOG_FUZZ_SIGNALS=$(TEXTS) $(if $(SEED),OFFERLOG_FUZZ_SEED=$(SEED)) \
 	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py tests/domain/test_block_signals.py -k mutated
 
-examples: setup ## The tests beside a model and the OpenAPI document, and of a killed mover, with more examples; a short soak
+examples: setup ## The tests beside a model, the contract and a killed mover with more examples; a short soak
 	OFFERLOG_EXAMPLES=100 OFFERLOG_CONTRACT='--phases=examples,coverage,fuzzing,stateful -n 30' $(BIN)/pytest -q \
 	  tests/acceptance/test_model.py tests/http/openapi/test_contract.py \
 	  tests/infrastructure/sharding/test_moves_interrupted.py tests/soak/test_short_soak.py
