@@ -26,6 +26,7 @@ from offerlog_application.sharding.checking import StoreContent, find_faults
 from offerlog_application.sharding.joined_tree import JoinedTree, name_places
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.stream_ids import SLICES, format_slices
+from offerlog_domain.transparency.notes import VerifierKey
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.opened_store import OpenStore
 from offerlog_infrastructure.server_address import check_address
@@ -148,6 +149,7 @@ class Installation:
         audit_key: Path,
         checkpoints: Path | None,
         on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+        keys: Sequence[VerifierKey] = (),
     ) -> Mapping[int, AuditReport]:
         """Compare the tree of each shard with the events of its log, in whatever store they lie by now.
 
@@ -158,6 +160,7 @@ class Installation:
             audit_key: The key of the home that signs checkpoints; see `place_of_shard`.
             checkpoints: Its folder of checkpoints; None for none.
             on_progress: Called several times a second.
+            keys: The public keys that may sign checkpoints. Without any, that of each log's own key.
 
         Raises:
             ShardError: The store is the only one, or a slice is on its way.
@@ -176,7 +179,7 @@ class Installation:
                     timedelta(),
                     tree=JoinedTree(number, trees),
                 )
-                report = evidence.verify(on_progress=name_shard(on_progress, number))
+                report = evidence.verify(keys=keys, on_progress=name_shard(on_progress, number))
                 reports[number] = name_places(report, trees)
             if _read_settled(stores) != before:
                 raise ShardError("a slice was moved meanwhile, so nothing was compared: run it again")

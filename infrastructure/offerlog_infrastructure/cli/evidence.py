@@ -1,6 +1,6 @@
 """The commands audit: checkpoints, proofs, and the verification of the whole log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from offerlog_application.evidence.findings import AuditReport, Finding
     from offerlog_application.offerlog import Offerlog
     from offerlog_domain.transparency.checkpoints import SignedCheckpoint
+    from offerlog_domain.transparency.notes import VerifierKey
     from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder
     from offerlog_infrastructure.evidence.witness_client import WitnessClient
 
@@ -38,6 +39,17 @@ Folder = Annotated[
         parser=folder_name,
         metavar="DIR",
         help="Checkpoints outside the store: a folder, or a file. [dim]Default: $OFFERLOG_CHECKPOINTS[/]",
+        show_default=False,
+    ),
+]
+
+
+VerifierKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vkey",
+        metavar="KEY",
+        help="A public key that may have signed, or its file; may be repeated. [dim]The log's[/]",
         show_default=False,
     ),
 ]
@@ -179,14 +191,7 @@ def consistency(
 def verify(
     *,
     checkpoints: Folder = None,
-    vkey: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY",
-            help="A public key that may have signed, or its file; may be repeated. [dim]The log's[/]",
-            show_default=False,
-        ),
-    ] = None,
+    vkey: VerifierKeys = None,
     shard: Shard = None,
     form: ListForm = Form.TABLE,
     store: StoreOptions,
@@ -201,7 +206,7 @@ def verify(
     they lie by now. DIR is the folder of the home then, beside it
     DIR-shard-1 is that of shard 1. With --shard, DIR is that of this server.
     """
-    keys = [read_verifier_key(one, "--vkey") for one in vkey or ()]
+    keys = read_verifier_keys(vkey)
     _check_holds(_archive(checkpoints))
     with (
         store.open(Access.MAINTAIN, project=False) as service,
@@ -244,6 +249,25 @@ def _choose(logs: "Mapping[int, Evidence]", shard: int | None) -> "Mapping[int, 
     if shard not in logs:
         raise no_shard(shard, logs)
     return {shard: logs[shard]}
+
+
+def read_verifier_keys(given: "list[str] | None") -> "Sequence[VerifierKey]":
+    """Return the public keys that the options --vkey name.
+
+    Raises:
+        typer.BadParameter: One of them is none.
+    """
+    return [read_verifier_key(one, "--vkey") for one in given or ()]
+
+
+def check_checkpoints(folder: Path, shards: "Iterable[int]") -> None:
+    """Check that the folder of each of these servers holds a checkpoint; see `place_of_shard`.
+
+    Raises:
+        CheckpointFolderError: One holds none.
+    """
+    for number in shards:
+        _check_holds(_archive(folder, number))
 
 
 def _check_holds(archive: "CheckpointFolder | None") -> None:

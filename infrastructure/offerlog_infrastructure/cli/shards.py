@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
+from offerlog_infrastructure.cli.evidence import (
+    Folder,
+    VerifierKeys,
+    check_checkpoints,
+    describe_report,
+    read_verifier_keys,
+)
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import open_installation
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
@@ -45,8 +53,9 @@ def init(store: StoreOptions) -> None:
 
     The home has the organizations, the keys and the directory that says which
     server has which slice of the visitors. At first it has all 16 slices. A
-    missing store is made. Stop all services before. There is no way back, and not everything works over
-    several servers yet: see docs/operations.md, "Several servers".
+    missing store is made. Stop all services before. There is no way back. The
+    few things that several servers do differently stand in docs/operations.md,
+    "Several servers".
     """
     with open_installation(store.data, store.keyring, create=True) as installation:
         installation.begin()
@@ -192,7 +201,7 @@ def status(
 
 
 @spread_groups
-def verify(store: StoreOptions) -> None:
+def verify(*, checkpoints: Folder = None, vkey: VerifierKeys = None, store: StoreOptions) -> None:
     """Check that the servers are of one piece, and audit their logs.
 
     Each slice has one owner, which is that of the directory; each server
@@ -201,15 +210,19 @@ def verify(store: StoreOptions) -> None:
     or on the server to which its slice was moved, and nowhere twice. Reads
     the whole logs; no slice is to move meanwhile. Exit code 3 if something is
     wrong. See also `offerlog projections verify`.
-    """
-    from offerlog_infrastructure.cli.event_bar import event_bar  # noqa: PLC0415 - --help need not wait
-    from offerlog_infrastructure.cli.evidence import describe_report  # noqa: PLC0415 - as above
 
+    --checkpoints and --vkey mean what they mean for `offerlog audit verify`:
+    DIR is the folder of the home, beside it DIR-shard-1 is that of shard 1.
+    """
+    keys = read_verifier_keys(vkey)
     with open_installation(store.data, store.keyring) as installation:
+        if checkpoints is not None:
+            check_checkpoints(checkpoints, installation.numbers())
+        audit_key, folder = _audit_places(store)
         with event_bar("reading the servers", "servers") as on_server:
             faults = list(installation.verify(on_server))
         with event_bar("auditing the logs") as on_progress:
-            reports = installation.audit(*_audit_places(store), on_progress)
+            reports = installation.audit(audit_key, checkpoints or folder, on_progress, keys)
     for number, report in reports.items():
         faults += [f"the log of shard {number}: {one}" for one in report.findings]
     with telling("the servers were compared"):
