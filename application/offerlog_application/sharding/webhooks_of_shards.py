@@ -1,20 +1,18 @@
 """The webhooks of an installation: all of them are on the home, and get the events of all shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from offerlog_application.ports.positions import SHARD_BITS, by_shard
 from offerlog_application.ports.shards import HOME, ShardUnavailableError
 from offerlog_application.ports.webhooks import WebhookLag
 from offerlog_application.sharding.refused_port import RefusedPort
-from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.router import Router, Shard
 from offerlog_application.sharding.side_by_side import ask_side_by_side
+from offerlog_application.webhooks.lags import LagInLog, add_lags, positions_in_log
 
 _LAG_SECONDS: Final = 5.0
 """Seconds to wait for the lags: whoever looks at webhooks wants to see them, also while a server hangs."""
-
-_Lag = tuple[int, float | None]
 
 
 class WebhooksOfShards:
@@ -39,28 +37,23 @@ class WebhooksOfShards:
         listed = self._home.all(organization)
         if not listed:
             return listed
-        cursors = [by_shard(one.endpoint.position) for one in listed]
 
-        def measure(shard: int, webhooks: Any) -> Sequence[_Lag]:
-            if shard == HOME:
-                return [(one.lag_events, one.lag_seconds) for one in listed]
-            found: Sequence[_Lag] = webhooks.measure_lags(
-                [cursor.get(shard, shard << SHARD_BITS) for cursor in cursors]
-            )
+        def measure(shard: Shard) -> Sequence[LagInLog]:
+            if shard.number == HOME:
+                return ()
+            store: Any = shard.store.webhooks
+            found: Sequence[LagInLog] = store.measure_lags(positions_in_log(listed, shard.number))
             return found
 
-        lags = ask_side_by_side(
-            self._router, lambda one: measure(one.number, one.store.webhooks), _LAG_SECONDS
+        lags = ask_side_by_side(self._router, measure, _LAG_SECONDS)
+        return add_lags(
+            listed,
+            {
+                shard: None if isinstance(found, ShardUnavailableError) else found
+                for shard, found in lags.items()
+                if shard != HOME
+            },
         )
-        return [WebhookLag(one.endpoint, *_add_up(lags, n)) for n, one in enumerate(listed)]
-
-
-def _add_up(lags: Mapping[int, Sequence[_Lag] | ShardUnavailableError], number: int) -> _Lag:
-    """Return the lag of one endpoint over all logs."""
-    known = [one[number] for one in lags.values() if not isinstance(one, ShardUnavailableError)]
-    ages = [seconds for _, seconds in known if seconds is not None]
-    is_whole = len(ages) == len(lags)
-    return sum(events for events, _ in known), max(ages) if is_whole else None
 
 
 class SentByAllTogether(RefusedPort):

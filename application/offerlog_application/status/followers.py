@@ -73,9 +73,13 @@ def _find_trouble(one: WebhookLag, seen: Observation) -> str | None:
         return f"{name} has {format_count(endpoint.dead_letters, 'dead letter')}"
     if endpoint.failing_since is not None and seen.at - endpoint.failing_since > WEBHOOK_LIMIT:
         return f"{name} fails since {format_period((seen.at - endpoint.failing_since).total_seconds())}"
-    if is_over(one.lag_seconds, WEBHOOK_LIMIT):
-        return f"{name} is {_format_lag(one.lag_seconds)} behind"
-    return None
+    return _find_delay(name, one.lag_seconds)
+
+
+def _find_delay(name: str, seconds: float | None) -> str | None:
+    if seconds is None:
+        return f"the lag of {name} cannot be read"
+    return f"{name} is {format_period(seconds)} behind" if is_over(seconds, WEBHOOK_LIMIT) else None
 
 
 def _is_enabled(one: WebhookLag) -> bool:

@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.sealed_tree import AuditKeyError
 from offerlog_application.ports.shards import HOME, ShardError
+from offerlog_application.ports.webhooks import WebhookLag
 from offerlog_application.status.observation import (
     Observation,
     ObservedDisk,
@@ -25,6 +26,7 @@ from offerlog_application.status.observation import (
     ObservedShard,
     services_among,
 )
+from offerlog_application.webhooks.lags import add_lags, positions_in_log
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.embedded.folder import DataFolder
 from offerlog_infrastructure.evidence.audit_key import USUAL_NAME, read_audit_key
@@ -62,7 +64,8 @@ def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Sequ
     read = read_store(store, settings.rules, now)
     if read.shard is not None and read.shard.number != HOME:
         raise ShardError(f"this store is shard {read.shard.number} of several: look at the home of them all")
-    others = _ShardLooks(store, read.shard, settings.rules, now)
+    webhooks = () if read.figures is None else read.figures.webhooks
+    others = _ShardLooks(store, read.shard, settings.rules, now, webhooks)
     place = (store.keyring or default_keyring()).expanduser().absolute()
     audit_key = (settings.audit_key or place.with_name(USUAL_NAME)).expanduser()
     clients = () if read.figures is None else services_among(read.figures.clients)
@@ -87,6 +90,10 @@ def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Sequ
         rules=settings.rules,
         shard=None if read.shard is None else _observe_shard(read.shard, read.shard.number, read),
     )
+    found_there = others.results()
+    if seen.figures is not None:  # those of the home alone have webhooks, and these get the events of all
+        lags = {one.number: found.lags for one, found in found_there}
+        seen = replace(seen, figures=replace(seen.figures, webhooks=add_lags(webhooks, lags)))
     return [
         seen,
         *(
@@ -106,7 +113,7 @@ def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Sequ
                 else str(place_of_shard(Path(settings.checkpoints), one.number)),
                 shard=_observe_shard(one.home, one.number, found),
             )
-            for one, found in others.results()
+            for one, found in found_there
         ),
     ]
 
@@ -121,10 +128,18 @@ class _ShardLook:
     """
 
     def __init__(
-        self, number: int, store: WatchedStore, home: ReadShard, rules: Rules, now: datetime
+        self,
+        number: int,
+        store: WatchedStore,
+        home: ReadShard,
+        rules: Rules,
+        now: datetime,
+        *,
+        webhooks: Sequence[WebhookLag],
     ) -> None:
         self.number, self.name, self.home = number, store.name, home
         self._store, self._rules, self._now = store, rules, now
+        self._positions = positions_in_log(webhooks, number)
         self._has_answered = threading.Event()
         self._found: ReadStore | None = None
         self._thread = threading.Thread(target=self._read, name=f"offerlog-look-{number}", daemon=True)
@@ -132,7 +147,9 @@ class _ShardLook:
 
     def _read(self) -> None:
         try:
-            self._found = read_store(self._store, self._rules, self._now, self._has_answered.set)
+            self._found = read_store(
+                self._store, self._rules, self._now, self._has_answered.set, self._positions
+            )
         finally:
             self._has_answered.set()
 
@@ -168,10 +185,17 @@ class _ShardLook:
 class _ShardLooks:
     """The looks at all servers other than the home; they go on from the moment when this is made."""
 
-    def __init__(self, store: WatchedStore, home: ReadShard | None, rules: Rules, now: datetime) -> None:
+    def __init__(
+        self,
+        store: WatchedStore,
+        home: ReadShard | None,
+        rules: Rules,
+        now: datetime,
+        webhooks: Sequence[WebhookLag],
+    ) -> None:
         self._began = time.monotonic()
         self._looks = [
-            _ShardLook(number, _at(store, url, home.password), home, rules, now)
+            _ShardLook(number, _at(store, url, home.password), home, rules, now, webhooks=webhooks)
             for number, url in (() if home is None else home.addresses.items())
             if home is not None
         ]

@@ -1,6 +1,6 @@
 """The reading of one store for a look at it: read-only, no upgrade, and a limit on every wait."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,15 +10,17 @@ from uuid import UUID
 
 from psycopg import Cursor
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import tuple_row
+from psycopg.rows import dict_row, tuple_row
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_figures import StoreFigures
+from offerlog_application.webhooks.lags import LagInLog
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.embedded.errors import EmbeddedError
 from offerlog_infrastructure.embedded.folder import default_data_dir
 from offerlog_infrastructure.embedded.visiting import OlderStoreError, visited
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
     connection_arguments,
@@ -28,6 +30,7 @@ from offerlog_infrastructure.postgres.errors import server_reached
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.migrations import migrations
 from offerlog_infrastructure.postgres.status.store_figures import read_store_figures
+from offerlog_infrastructure.postgres.webhooks.store import measure_lags
 from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.store_missing import StoreMissingError
 
@@ -102,6 +105,7 @@ class ReadStore(NamedTuple):
         trouble: The reason why it could not be read; None if it was.
         advice: Advice on that trouble.
         shard: The store as one of several; None for the only one, or if that could not be read.
+        lags: The lags in its log behind the positions that were asked for; None if they could not be read.
     """
 
     migration: int | None = None
@@ -109,10 +113,15 @@ class ReadStore(NamedTuple):
     trouble: str | None = None
     advice: str | None = None
     shard: ReadShard | None = None
+    lags: Sequence[LagInLog] | None = None
 
 
 def read_store(
-    store: WatchedStore, rules: Rules, now: datetime, note_answer: Callable[[], None] = lambda: None
+    store: WatchedStore,
+    rules: Rules,
+    now: datetime,
+    note_answer: Callable[[], None] = lambda: None,
+    positions: Sequence[int] = (),
 ) -> ReadStore:
     """Read a store; an error of it is a part of what is seen.
 
@@ -121,6 +130,7 @@ def read_store(
         rules: The periods of the service.
         now: The time.
         note_answer: Called once the store has answered the first time.
+        positions: Positions of webhooks in its log, whose lags are wanted.
 
     Raises:
         ServerAddressError: The address cannot be read.
@@ -128,7 +138,10 @@ def read_store(
     try:
         with _connected(store) as (connection, password):
             read = _read_tables(connection, store.schema, rules, now, note_answer)
-            return read if read.shard is None else read._replace(shard=read.shard._replace(password=password))
+            if read.shard is None:
+                return read
+            lags = _read_lags(connection, positions, now)
+            return read._replace(shard=read.shard._replace(password=password), lags=lags)
     except OlderStoreError:
         return ReadStore(migration=0)
     except StoreMissingError as error:
@@ -192,6 +205,13 @@ def _read_tables(
         figures=read_store_figures(connection, EventMapper(), ArchivedFiles(), now, rules),
         shard=_read_shard(connection),
     )
+
+
+def _read_lags(connection: StoreConnection, positions: Sequence[int], now: datetime) -> Sequence[LagInLog]:
+    if not positions:
+        return ()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return measure_lags(cursor, positions, EventMapper(), now, ArchivedLag(connection, ArchivedFiles()))
 
 
 def _read_shard(connection: StoreConnection) -> ReadShard | None:

@@ -28,6 +28,7 @@ def stores(make_module_dsn: Callable[[], str]) -> Iterator[Stores]:
     """A home with the slices 0 to 7, and two shards with the others; the first is behind a proxy."""
     with make_stores(make_module_dsn, "8-b", "c-f") as stores:
         with stores.open() as service:
+            service.webhooks.create("https://example.com/hook")
             service.record([signal("offered", visitor=n) for n in range(40)])
             service.catch_up()
         yield stores
@@ -63,6 +64,12 @@ def test_each_server_is_seen_as_the_only_one_would_be(
         assert one.figures is not None
         assert one.figures.position >> 40 == number
         assert ("services" in checks) is (number == 0)
+    # and the webhooks, which are at the home, lack the events of all logs
+    assert looks[0].figures is not None
+    (webhook,) = looks[0].figures.webhooks
+    with stores.open(project=False) as service:
+        (listed,) = service.webhooks.all()
+    assert webhook.lag_events == listed.lag_events >= 40
     document = _described(looks)
     assert document["level"] == "well"
     shards = document["shards"]
@@ -89,6 +96,7 @@ def test_a_server_that_is_away_or_hangs_is_named_and_holds_up_nothing(
     assert away.trouble is not None
     assert _assess(away)["store"].level is Level.BROKEN
     assert home.trouble is None
+    assert _assess(home)["webhooks"].saw.endswith("cannot be read")
     # and one that takes connections, and never answers
     stores.proxy.swallow()
     began = time.monotonic()

@@ -101,8 +101,7 @@ class PostgresWebhooks:
         mapper = self._application.event_mapper
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             archived = ArchivedLag(cursor.connection, self._application.archived_files)
-            rows = cursor.execute(statements.MEASURE_LAGS, (list(positions),)).fetchall()
-            return read_lags(rows, mapper, self._clock.now(), archived)
+            return measure_lags(cursor, positions, mapper, self._clock.now(), archived)
 
     def is_any_enabled(self) -> bool:
         """Return True if an endpoint is enabled."""
@@ -295,6 +294,18 @@ def read_webhooks(
     rows = cursor.execute(statements.SELECT_WITH_LAG, {"organization": organization}).fetchall()
     lags = read_lags(rows, mapper, now, archived)
     return [WebhookLag(_read_endpoint(row), *lag) for row, lag in zip(rows, lags, strict=True)]
+
+
+def measure_lags(
+    cursor: Cursor[DictRow],
+    positions: Sequence[int],
+    mapper: EventMapper,
+    now: datetime,
+    archived: ArchivedLag,
+) -> Sequence[Lag]:
+    """Return how far the log of a store is ahead of some positions of it; see `read_webhooks`."""
+    rows = cursor.execute(statements.MEASURE_LAGS, (list(positions),)).fetchall()
+    return read_lags(rows, mapper, now, archived)
 
 
 class _LockedTurn:
