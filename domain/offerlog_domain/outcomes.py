@@ -121,6 +121,8 @@ class Refusal:
         visitor_digest: The visitor, by the keyed digest of an `OrganizationKey`; None where the text does not
             say whose it is.
         action_map_id: The action map; None where the text cannot be read.
+        parked_number: The number of the short signal that has waited elsewhere, as it is kept once, however
+            often it is refused; None for any other signal.
     """
 
     organization: str
@@ -132,6 +134,7 @@ class Refusal:
     raw_length: int | None = None
     visitor_digest: UUID | None = None
     action_map_id: UUID | None = None
+    parked_number: int | None = None
 
 
 def cut_text(raw: bytes) -> tuple[bytes, int | None]:

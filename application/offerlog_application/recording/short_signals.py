@@ -31,6 +31,9 @@ from offerlog_domain.visitor_offer import VisitorOffer
 
 _NO_MAP: Final = UUID(int=0)
 
+_PASSING_REASONS: Final = frozenset({Reason.CROWDED, Reason.FROM_THE_FUTURE})
+"""The reasons that may not hold any more at a second look at a signal that waits."""
+
 
 class _ShortSignalCommand:
     """A command about a short signal.
@@ -239,8 +242,16 @@ class ReleaseShortSignal(_ShortSignalCommand):
         return self._decide(offer, begun, lambda: parked.raw, replace(context, undated_at=parked.parked_at))
 
     def refusals_found(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
-        """Return the refusals of parked signals that the decision ended; `EndShortParking` has its own."""
-        return refuse_ended_parkings(self.offer, decision, context)
+        """Return the refusals of parked signals that the decision ended, then the signal's own, if any.
+
+        The store of the visitor-offer keeps its own once, by its number. If it may be decided otherwise the
+        next time, it is not among them: `EndShortParking` has it.
+        """
+        refusals = refuse_ended_parkings(self.offer, decision, context)
+        if is_refused_for_good(decision) and decision.reason is not None:
+            undated = self._refusal(decision.reason, self._parked.raw, self._parked.raw_length)
+            refusals.append(undated._replace(parked_number=self._parked.number).at(context))
+        return refusals
 
     @property
     def _still_waits(self) -> bool:
@@ -262,12 +273,13 @@ class ReleaseShortSignal(_ShortSignalCommand):
 class EndShortParking(ReleaseShortSignal):
     """The command to end the waiting of a short signal that was decided in another store.
 
-    Its outcome is None if another process has ended the waiting. A refusal is kept here, with the end.
+    Its outcome is None if another process has ended the waiting. A refusal that the other store does not keep
+    is kept here, with the end.
 
     Args:
         key: The organization's key.
         parked: The signal.
-        reason: Why it was refused; None if it was not.
+        reason: The reason of a refusal to be kept here; None for none.
     """
 
     __slots__ = ("_reason",)
@@ -292,6 +304,11 @@ class EndShortParking(ReleaseShortSignal):
 
 
 ShortSignalCommand = RecordShortSignal | ReleaseShortSignal
+
+
+def is_refused_for_good(decision: Decision) -> bool:
+    """Return True if a signal is refused, and would be each time again, whatever comes meanwhile."""
+    return decision.outcome is OutcomeKind.REFUSED and decision.reason not in _PASSING_REASONS
 
 
 class KnownShortSignal:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class UndatedRefusal(NamedTuple):
-    """A line of the refusal log before the writer has dated it; its fields are those of `Refusal`."""
+    """A line of the refusal log before the writer has dated it; the fields are those of `Refusal`."""
 
     reason: Reason
     field: str | None
@@ -33,6 +33,7 @@ class UndatedRefusal(NamedTuple):
     raw_length: int | None = None
     visitor_digest: UUID | None = None
     action_map_id: UUID | None = None
+    parked_number: int | None = None
 
     def at(self, context: DecisionContext) -> Refusal:
         """Return the refusal of this tenant at this moment."""

@@ -1,8 +1,9 @@
 """The release of the short signals that wait at the home, wherever their actions are.
 
 Two stores take part, and no transaction spans both. The shard of the action decides first: to decide the same
-signal again is a duplicate there, and a refusal leaves nothing there. Then the home ends the waiting, and
-keeps the refusal, if any, in one transaction. So whatever is interrupted is done again, and nothing doubles.
+signal again is a duplicate there, and a refusal is kept there once, by the number of the signal. Then the
+home ends the waiting. So whatever is interrupted is done again, and nothing doubles. A refusal whose reason
+may pass leaves nothing at the shard: the home keeps it with the end of the waiting, in one transaction.
 """
 
 import logging
@@ -18,6 +19,7 @@ from offerlog_application.recording.short_signals import (
     EndShortParking,
     KnownShortSignal,
     ReleaseShortSignal,
+    is_refused_for_good,
 )
 from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.router import Router
@@ -113,8 +115,8 @@ class ReleaseOverShards:
         if offer is not None:
             decision, position = self._decide(parked, offer)
             if decision.outcome is not None:
-                is_refused = decision.outcome is OutcomeKind.REFUSED
-                self._end(parked, decision.reason if is_refused else None)
+                is_kept_here = decision.outcome is OutcomeKind.REFUSED and not is_refused_for_good(decision)
+                self._end(parked, decision.reason if is_kept_here else None)
                 return False, position
         is_over = self._writer.now() >= parked.parked_at + self._writer.rules.parking_time
         if not is_over or not is_whole:
@@ -131,7 +133,12 @@ class ReleaseOverShards:
         return answer.result()  # without a limit: writers answer all they took, with an error at their end
 
     def _end(self, parked: ParkedShortSignal, reason: Reason | None) -> bool:
-        """End the waiting of a signal at the home; returns False if another process has done so."""
+        """End the waiting of a signal at the home; returns False if another process has done so.
+
+        Args:
+            parked: The signal.
+            reason: The reason of a refusal to be kept at the home; None for none.
+        """
         key = self._router.home.store.log.key(parked.organization)
         command = EndShortParking(key, parked, reason)
         answer = self._router.get(HOME).writer.submit(

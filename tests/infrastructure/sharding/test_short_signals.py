@@ -114,8 +114,8 @@ def test_it_is_released_wherever_its_offer_comes_also_if_the_slice_moves(
     service: ShardedOfferlog, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, although several processes look, or one is interrupted; a refusal is kept once, too."""
-    visitors, over = _visitors(service, "early"), _visitor_of(service, 2, "over")
-    moving = visitors_of_slice(service, 12, 600)[5].removeprefix("visitor-")
+    visitors = _visitors(service, "early")
+    moving, over = (one.removeprefix("visitor-") for one in visitors_of_slice(service, 12, 600)[5:7])
     waiting = [*visitors, over, moving]
     parked = len(list(service.parked()))
     assert _record(service, *(_short("accepted", one) for one in waiting)) == [OutcomeKind.PARKED] * 5
@@ -130,12 +130,15 @@ def test_it_is_released_wherever_its_offer_comes_also_if_the_slice_moves(
         killed.setattr(ReleaseOverShards, "_end", _kill)
         service._short_signals.release()
     assert len(list(service.parked())) == parked + 5
+    move_slice(stores, 12, 2)
     with stores.open(clock=SettableClock(_NOW)) as other, ThreadPoolExecutor(4) as threads:
         looks = [threads.submit(one._short_signals.release) for one in (service, other, service, other)]
         assert sum(one.result(60)[0] for one in looks) == 0
     # then each was recorded once
     assert [_states(service, one) for one in (*visitors, moving)] == [["offered", "accepted"]] * 4
+    # and the refusal is its visitor's, whose slice has moved since the first look
     assert _states(service, over) == ["offered", "rejected"]
+    assert [one.reason for one in service.refusals(customer_id=f"visitor-{over}")] == [Reason.ACTION_OVER]
     assert _count_refusals(service, Reason.ACTION_OVER) == 1
     assert len(list(service.parked())) == parked
     # and behind the move an action is found where it is

@@ -56,6 +56,7 @@ from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusalRow
 from offerlog_infrastructure.postgres.refusals.tallies import tallies_statement
+from offerlog_infrastructure.postgres.refusals.waited_refusals import waited_steps
 
 _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a hung writer: others are waiting already, so it gives up soon."""
@@ -172,6 +173,7 @@ class LogRecorder(PostgresApplicationRecorder):
         schema = datastore.schema
         table, refusals = sql.Identifier(schema, events_table_name), sql.Identifier(schema, "refusals")
         self._table = table
+        self._refusals = refusals
         self._tallies = sql.Identifier(schema, "refusal_tallies")
         self._lost_commit = LostCommit(datastore, table, refusals)
         self._horizon = SafeHorizon(schema, events_table_name)
@@ -267,7 +269,8 @@ class LogRecorder(PostgresApplicationRecorder):
                 lost_connection = error
             else:
                 return None if position is None else int(position)
-        committed = self._lost_commit.find(transaction.transaction_id, events, refusals)
+        copied = [one for one in refusals if one.parked_number is None]  # another may have been there before
+        committed = self._lost_commit.find(transaction.transaction_id, events, copied)
         if committed is not None:
             return committed.position
         raise OperationalError(str(lost_connection)) from lost_connection
@@ -284,6 +287,10 @@ class LogRecorder(PostgresApplicationRecorder):
             steps.append(visitors_step("visitors", self._copy_visitors, rows.visitors))
         if rows.blocks:
             steps.append(blocks_step("counted_blocks", self._copy_blocks, rows.blocks))
+        waited = [one for one in refusals if one.parked_number is not None]
+        if waited:
+            steps += waited_steps(self._refusals, self._tallies, waited)
+            refusals = [one for one in refusals if one.parked_number is None]
         if refusals:
             steps.append(refusals_step("refusals", self._copy_refusals, refusals))
             tallies = tallies_statement(self._tallies, refusals).as_bytes(connection)

@@ -17,7 +17,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class RefusalRow(NamedTuple):
-    """A refusal as it is stored; the last field is for the tallies alone.
+    """A refusal as it is stored; `text_bytes` is for the tallies alone.
 
     Attributes:
         organization: The tenant.
@@ -30,6 +30,7 @@ class RefusalRow(NamedTuple):
         visitor_digest: The keyed digest of the visitor; None where the text does not say whose it is.
         action_map_id: The action map; None where the text cannot be read.
         text_bytes: Bytes of the text that is kept, before it was sealed.
+        parked_number: The number of the short signal that has waited at the home; None for any other signal.
     """
 
     organization: str
@@ -42,6 +43,7 @@ class RefusalRow(NamedTuple):
     visitor_digest: UUID | None
     action_map_id: UUID | None
     text_bytes: int
+    parked_number: int | None = None
 
 
 class RefusedTexts:
@@ -75,6 +77,7 @@ class RefusedTexts:
                 one.visitor_digest,
                 one.action_map_id,
                 len(one.raw),
+                one.parked_number,
             )
             for one in refusals
         ]

@@ -95,7 +95,8 @@ REFUSALS: Final = SliceTable(
     "refusals",
     "visitor_digest",
     "digest",
-    "organization, recorded_at, reason, field, cause, sealed_text, raw_length, visitor_digest, action_map_id",
+    "organization, recorded_at, reason, field, cause, sealed_text, raw_length, visitor_digest, action_map_id,"
+    " parked_number",
 )
 DEAD_LETTERS: Final = SliceTable(
     "dead_letters",
