@@ -60,16 +60,17 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
     Every method works for the organization of the service unless the call names another.
 
     Attributes:
-        organization: That organization.
+        organization: The organization of the service.
         aio: The same service for asyncio: methods to await.
         keys: The API keys of the HTTP service.
         master_keys: The keys of the keyring, as this store uses them.
-        changes: The action maps that the newest events are about.
+        sessions: The sessions of the dashboard.
+        changes: The action maps of the newest events.
         counts: The counts of reports, for those who follow them.
         feed: The feed of events.
         exports: Events and actions as tables, reports as of a position.
         subscriptions: Cursors that are kept for readers of the feed.
-        organizations: The organizations that the store knows.
+        organizations: The organizations of the store.
         policies: The policies of action maps.
         webhooks: Addresses to which events are sent.
         evidence: Checkpoints, proofs and the verification of the log; None for a log in memory.
@@ -108,8 +109,8 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
             store: The ports of one store.
             clock: The service's clock.
             rules: The periods that an operator may set.
-            organization: The organization of calls that name none.
-            resources: Left at the end of `close`: what the ports stand on.
+            organization: The organization of calls that do not name one.
+            resources: What the ports need, such as an embedded server. `close` leaves it last.
             projector: This process's projector; None where the process does not run one. `close` closes it.
             replica: The local copy of the suppression list, if there is one.
             trace: Follows commits.
@@ -118,9 +119,9 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
             webhook_retention: How long dead letters of webhooks are kept; zero for ever.
             evidence: The tree over the log; None for a log that has none.
             slices: The log in slices; None for a log that has none.
-            erasure_list: The list of erasures outside of the store; None for none.
-            writer: The writer of `store.log`, which is made unless given; or those of several shards, which
-                keep deadlines by themselves. `close` closes it.
+            erasure_list: The list of erasures outside of the store, if there is one.
+            writer: Made for `store.log` unless given. One that is given, as for several shards, keeps the
+                deadlines itself. `close` closes it.
             waits: Waits for positions; made unless given.
         """
         StoredReads.__init__(
@@ -209,7 +210,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
             digest=self._service.digest,
             organization=organization,
         )
-        self._keeper: PeriodicThread | None = None
+        self._deadline_keeper: PeriodicThread | None = None
         self._key_keeper: KeyUseKeeper | None = None
         self._refusal_keeper: PeriodicThread | None = None
         self._checkpoint_keeper: PeriodicThread | None = None
@@ -219,10 +220,9 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
     def expire(self) -> Expired:
         """Record the time-outs that are due and end the parkings that are over, in all organizations.
 
-        Releases the short signals whose action is known by now.
-        Waits until the projections show it.
+        Releases the short signals whose action is known by now. Returns once the projections show it all.
         """
-        assert self._expiry is not None  # noqa: S101 - who brings another writer keeps deadlines otherwise
+        assert self._expiry is not None  # noqa: S101 - a service with a given writer replaces this method
         self.catch_up()
         expired = self._expiry.expire(self.wait)
         self.wait(expired.position)
@@ -268,11 +268,11 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         return (HOME,)
 
     def services_of_servers(self) -> "Mapping[int, Offerlog | StoreUnavailableError]":
-        """Return the service over each server by its number; of one that cannot be reached, the error."""
+        """Return the service over each server by its number; its error where it cannot be reached."""
         return {HOME: self}
 
     def progress_of_servers(self) -> Sequence[ShardProgress]:
-        """Return the same by server. One of several that does not answer is named, and not waited for."""
+        """Return the projections by server, without waiting for a server that does not answer."""
         return [ShardProgress(HOME, self.projections())]
 
     def freshness(self) -> Freshness:
@@ -286,10 +286,10 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
 
     def keep_deadlines(self) -> None:
         """Start the upkeep in the background: time-outs, checkpoints, refusals, erasures, keys, webhooks."""
-        if self._keeper is None and self._expiry is not None:
+        if self._deadline_keeper is None and self._expiry is not None:
             if self.evidence is not None:
                 self._checkpoint_keeper = self.evidence.keep_checkpoints()
-            self._keeper = start_deadlines(self._expiry, self.wait)
+            self._deadline_keeper = start_deadlines(self._expiry, self.wait)
             self.keep_key_uses()
             self._refusal_keeper = keep_refusals_tidy(self._refusal_upkeep)
             self._erasure_keeper = keep_erasures(self._eraser)
@@ -303,7 +303,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
     @property
     def keeps_deadlines(self) -> bool:
         """True if this process records due time-outs in the background."""
-        return self._keeper is not None
+        return self._deadline_keeper is not None
 
     @property
     def runs_projector(self) -> bool:
@@ -313,11 +313,11 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
     def close(self) -> None:
         """Write what was submitted, end all waits with `ClosedError`, then release the store."""
         with self._resources:
-            self._waits.close()  # first: the keeper of the deadlines may wait, too
+            self._waits.close()  # first: the keeper of deadlines may wait for a position
             self.webhooks.close()
             self.feed.close()
-            if self._keeper is not None:
-                self._keeper.close()
+            if self._deadline_keeper is not None:
+                self._deadline_keeper.close()
             if self._refusal_keeper is not None:
                 self._refusal_keeper.close()
             if self._checkpoint_keeper is not None:
@@ -352,7 +352,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         return self._writer.health
 
     def store_trouble(self) -> StoreUnavailableError | None:
-        """Return why the store cannot be written to now, as this process knows; None where it can be.
+        """Return the error that keeps this process from writing to the store now; None if there is none.
 
         The writer has noticed it within the last seconds, or the projector at its last page. Does not ask the
         store.
@@ -372,4 +372,4 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
 
 
 def _no_signer() -> None:
-    """Return that there is no key to sign with."""
+    """Return None: there is no key to sign with."""

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 
 from offerlog_infrastructure.replaying import on_dask
-from offerlog_infrastructure.replaying.manifest import save_manifest, store_result
+from offerlog_infrastructure.replaying.manifest import encode_result, save_manifest
 from offerlog_infrastructure.replaying.slice_replay import replay_slice
 
 
@@ -16,7 +16,7 @@ def replay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def replay_here(_: object, __: object, parts: Sequence[on_dask.ReplayPart], ___: object) -> None:
         for part in parts:
             for one in part.manifest.slices:
-                one.result = one.result or store_result(replay_slice(str(part.folder / one.file)))
+                one.result = one.result or encode_result(replay_slice(str(part.folder / one.file)))
             save_manifest(part.folder, part.manifest)
 
     monkeypatch.setattr(on_dask, "_connected", lambda *_: nullcontext())

@@ -1,1 +1,1 @@
-"""Visitors' rights: the erasure of a visitor in order, legal holds, and all that is held of a visitor."""
+"""The rights of visitors: erasure step by step, legal holds, and the copy of all data of a visitor."""

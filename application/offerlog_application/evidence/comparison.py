@@ -15,21 +15,18 @@ from offerlog_application.wording import format_count
 from offerlog_domain.transparency.leaves import StoredRow, hash_events
 from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, split_hashes
 
-_MATCHED: Final = 300
-"""Most events and leaves that are tried against each other, to find those that were moved. A moved event
-beyond these is reported as one that was deleted, and one that was inserted or edited."""
-
-
-_DOUBLED: Final = "two events stand at this position, where one was sealed"
+_MOST_MATCHED: Final = 300
+"""Most events and leaves that are tried against each other, to find moved events. A moved event beyond these
+is reported twice: as a deleted one, and as an inserted or edited one."""
 
 
 class SealedLeaf(NamedTuple):
-    """A leaf that no event fits.
+    """A leaf of the tree, with the position of its event.
 
     Attributes:
-        leaf_index: Its place in the tree, from 0.
-        position: The position at which its event was sealed.
-        leaf: The hash.
+        leaf_index: The place in the tree, from 0.
+        position: The position at which the event was sealed.
+        leaf: The hash of the event.
     """
 
     leaf_index: int
@@ -55,11 +52,11 @@ class StrayRow(NamedTuple):
 
 @dataclass(slots=True)
 class Differences:
-    """Everything in which log and leaves differ.
+    """The differences between the events of the log and the leaves.
 
     Attributes:
-        strays: Events that do not fit.
-        missing: Leaves at whose position there is no event.
+        strays: Events that do not fit the leaf of their position, or have none.
+        missing: Leaves without an event at their position.
     """
 
     strays: list[StrayRow] = field(default_factory=list)
@@ -67,7 +64,7 @@ class Differences:
 
     @property
     def count(self) -> int:
-        """Number of all of them."""
+        """Number of strays and missing leaves."""
         return len(self.strays) + len(self.missing)
 
     def __bool__(self) -> bool:
@@ -106,80 +103,95 @@ def name_differences(
     """Name what happened to each event that differs.
 
     Args:
-        differences: All of them.
+        differences: The differences of the whole log.
         last_position: The position of the last event that is in the log and in the tree.
-        broken_streams: The streams that lack an event, for the events that are gone.
+        broken_streams: Some streams that lack an event. They may be those of the deleted events.
     """
-    moved, explained = _find_moved(differences)
+    moved, matched_leaves = _find_moved(differences)
     moved_to = {one.position for one in moved}
-    covered = [one.sealed for one in differences.strays if one.row[0] in moved_to and one.sealed is not None]
-    gone = sorted(one for one in [*differences.missing, *covered] if one.leaf_index not in explained)
-    cut = [one for one in gone if one.position > last_position]
-    deleted = gone[: len(gone) - len(cut)]
-    named = [*moved]
-    for stray in differences.strays:
-        if stray.row[0] in moved_to:
-            continue
-        if stray.sealed is None:
-            detail = _DOUBLED if stray.is_second else "an event that was not sealed stands here"
-            named.append(_make_finding(stray, FindingKind.INSERTED, detail))
-        else:
-            named.append(
-                _make_finding(stray, FindingKind.EDITED, "the event is not the one that was sealed here")
-            )
-    only = broken_streams[0] if len(broken_streams) == len(gone) == 1 else None
+    replaced = [one.sealed for one in differences.strays if one.row[0] in moved_to and one.sealed is not None]
+    gone = sorted(one for one in [*differences.missing, *replaced] if one.leaf_index not in matched_leaves)
+    others = [_name_stray(stray) for stray in differences.strays if stray.row[0] not in moved_to]
+    found = [*moved, *others, *_name_gone(gone, last_position, broken_streams)]
+    return sorted(found, key=lambda one: one.position or 0)
+
+
+def _name_stray(stray: StrayRow) -> Finding:
+    """Name what happened to an event that was not moved."""
+    if stray.sealed is not None:
+        return _make_finding(stray, FindingKind.EDITED, "the event is not the one that was sealed here")
+    detail = "an event that was not sealed stands here"
+    if stray.is_second:
+        detail = "two events stand at this position, where one was sealed"
+    return _make_finding(stray, FindingKind.INSERTED, detail)
+
+
+def _name_gone(
+    gone: Sequence[SealedLeaf], last_position: int, broken_streams: Sequence[str]
+) -> list[Finding]:
+    """Name the sealed events that are gone: one finding for each, and one for all at the end of the log.
+
+    Args:
+        gone: The leaves of these events, sorted.
+        last_position: The position of the last event that is in the log and in the tree.
+        broken_streams: Some streams that lack an event.
+    """
+    deleted = [one for one in gone if one.position <= last_position]
+    truncated = gone[len(deleted) :]
+    stream = broken_streams[0] if len(broken_streams) == len(gone) == 1 else None
     hint = ""
-    if only is None and broken_streams:
+    if stream is None and broken_streams:
         hint = f"; streams that lack an event: {', '.join(broken_streams)}"
-    named += [
+    found = [
         Finding(
             FindingKind.DELETED,
             "the event that was sealed here is gone" + hint,
             one.position,
-            only,
+            stream,
             tile=_format_tile_path(one.leaf_index),
         )
         for one in deleted
     ]
-    if cut:
-        named.append(
+    if truncated:
+        found.append(
             Finding(
                 FindingKind.TRUNCATED,
-                f"gone are the last {format_count(len(cut), 'event')} that had been sealed, up to position"
-                f" {cut[-1].position}" + hint,
-                cut[0].position,
-                only,
-                tile=_format_tile_path(cut[0].leaf_index),
+                f"gone are the last {format_count(len(truncated), 'event')} that had been sealed, up to"
+                f" position {truncated[-1].position}" + hint,
+                truncated[0].position,
+                stream,
+                tile=_format_tile_path(truncated[0].leaf_index),
             )
         )
-    return sorted(named, key=lambda one: one.position or 0)
+    return found
 
 
 def _find_moved(differences: Differences) -> tuple[list[Finding], set[int]]:
-    """Find events that were sealed at another position than they stand at.
+    """Find moved events: their leaf is the one of another position.
 
     Returns:
-        A finding for each; and the indexes of the leaves that are explained by it.
+        A finding for each moved event; and the indexes of the leaves that moved events fit.
     """
-    wanted = {one.leaf: one for one in differences.missing[:_MATCHED]}
-    wanted |= {one.sealed.leaf: one.sealed for one in differences.strays[:_MATCHED] if one.sealed is not None}
-    found, explained = [], set()
-    for stray in differences.strays[:_MATCHED]:
+    wanted = {one.leaf: one for one in differences.missing[:_MOST_MATCHED]}
+    strays = differences.strays[:_MOST_MATCHED]
+    wanted |= {one.sealed.leaf: one.sealed for one in strays if one.sealed is not None}
+    findings, matched_leaves = [], set()
+    for stray in strays:
         position, *rest = stray.row
         tried = [one for one in wanted.values() if one.position != position]
         candidates: list[StoredRow] = [(one.position, *rest) for one in tried]  # type: ignore[misc] # the rest of a row
         for sealed, leaf in zip(tried, hash_events(candidates), strict=True):
             if sealed.leaf == leaf:
-                found.append(
+                findings.append(
                     _make_finding(
                         stray,
                         FindingKind.REORDERED,
                         f"the event was sealed at position {sealed.position} and stands here",
                     )
                 )
-                explained.add(sealed.leaf_index)
+                matched_leaves.add(sealed.leaf_index)
                 break
-    return found, explained
+    return findings, matched_leaves
 
 
 def _make_finding(stray: StrayRow, kind: FindingKind, detail: str) -> Finding:

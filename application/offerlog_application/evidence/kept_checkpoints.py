@@ -1,4 +1,4 @@
-"""The checkpoints that are kept, in the store and outside: read, and their signatures checked."""
+"""Read the checkpoints that are kept, in the store and outside of it, and check their signatures."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from offerlog_domain.transparency.notes import VerifierKey
 
 
 class TrustedCheckpoint(NamedTuple):
-    """A checkpoint that a known key has signed.
+    """A checkpoint that a known key has signed, or any checkpoint where no key is known.
 
     Attributes:
         checkpoint: The state of the tree that was signed.
@@ -34,26 +34,28 @@ def read_checkpoints(
     """Read all checkpoints and check their signatures.
 
     Args:
-        inside: Those in the store.
-        outside: Those in a folder outside.
-        keys: The keys that may have signed. Without any, no signature is checked.
-        check: Checks a signature.
+        inside: The checkpoints in the store.
+        outside: The checkpoints in a folder outside of the store.
+        keys: The keys that may have signed. Without any key, no signature is checked and each readable
+            checkpoint is trusted.
+        check: Checks the signature of a key.
 
     Returns:
-        Those to trust, the smallest first; and what is wrong with the others.
+        The trusted checkpoints, those of the smallest trees first; and a finding for each other one.
     """
-    trusted, wrong = [], []
-    for is_outside, some in ((False, inside), (True, outside)):
-        for kept in some:
+    trusted: list[TrustedCheckpoint] = []
+    findings: list[Finding] = []
+    for is_outside, checkpoints in ((False, inside), (True, outside)):
+        for kept in checkpoints:
             try:
                 signed = SignedCheckpoint.parse(kept.text)
                 signers = [key.name for key in keys if check(signed, key) is not None]
             except NoteError as error:
-                wrong.append(Finding(FindingKind.CHECKPOINT, f"{kept.place} was changed: {error}"))
+                findings.append(Finding(FindingKind.CHECKPOINT, f"{kept.place} was changed: {error}"))
                 continue
             if keys and not signers:
                 names = ", ".join(sorted({one.name for one in signed.note.signatures}))
-                wrong.append(
+                findings.append(
                     Finding(
                         FindingKind.CHECKPOINT,
                         f"{kept.place} has no signature of a known key, but of {names}: give --vkey for"
@@ -63,4 +65,4 @@ def read_checkpoints(
                 continue
             trusted.append(TrustedCheckpoint(signed.checkpoint, kept.place, is_outside))
     trusted.sort(key=lambda one: one.checkpoint.size)
-    return trusted, wrong
+    return trusted, findings

@@ -1,7 +1,7 @@
-"""The filter of a reader of the feed: which events reach it."""
+"""The filter of a reader of the feed: it chooses the events that reach the reader."""
 
 from collections.abc import Collection
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from offerlog_application.feed.feed_event import make_type
@@ -12,8 +12,8 @@ from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.lifecycle import LIFECYCLES
 from offerlog_domain.uuids import parse_uuid
 
-_NAMES = {make_type(name): name for name in KINDS_BY_NAME}
-"""The names of the kinds, by type."""
+_NAMES_BY_TYPE: Final = {make_type(name): name for name in KINDS_BY_NAME}
+"""The names of the kinds, by their type on the wire."""
 
 
 class FeedFilter(NamedTuple):
@@ -46,13 +46,14 @@ class FeedFilter(NamedTuple):
             media_type: The media type; None for all.
 
         Raises:
-            ArgumentError: No such type, or a media type that is not tracked.
+            ArgumentError: A type is not one of events, or the media type is not tracked.
             MalformedSignalError: A text is not the id of an action map.
         """
-        names = frozenset(_NAMES.get(one, one) for one in types)
-        for one in names - KINDS_BY_NAME.keys():
+        names = frozenset(_NAMES_BY_TYPE.get(one, one) for one in types)
+        if unknown := names - KINDS_BY_NAME.keys():
             known = ", ".join(KINDS_BY_NAME)
-            raise ArgumentError("types", f"types: {one!r} is not a type of events; these are: {known}")
+            first = min(unknown)
+            raise ArgumentError("types", f"types: {first!r} is not a type of events; these are: {known}")
         if media_type is not None and media_type not in LIFECYCLES:
             known = ", ".join(LIFECYCLES)
             raise ArgumentError("media_type", f"media_type: {media_type!r} is not one of {known}")
@@ -60,10 +61,12 @@ class FeedFilter(NamedTuple):
         return cls(names, maps, media_type)
 
     def admits(self, event: Event) -> bool:
-        """Return True for an event that the reader gets, if it is of the reader's organization."""
+        """Return True if the reader gets an event of its organization. Some kinds are never in the feed."""
         kind = KINDS.get(type(event))
-        if kind is None or kind.reaches_all:
-            return kind is not None
+        if kind is None:  # not in the feed
+            return False
+        if kind.reaches_all:
+            return True
         if self.media_type is not None and getattr(event, "media_type", None) != self.media_type:
             return False
         return (not self.names or kind.name in self.names) and (
@@ -71,5 +74,5 @@ class FeedFilter(NamedTuple):
         )
 
 
-EVERYTHING = FeedFilter()
+EVERYTHING: Final = FeedFilter()
 """Admits every event of the feed."""

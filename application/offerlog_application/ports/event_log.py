@@ -21,9 +21,9 @@ class VersionConflictError(OfferlogError):
     """Another writer took, or is about to take, a version that this one needs.
 
     Attributes:
-        streams: The visitor-offers concerned: one, or all of a visitor whom another writer records first.
-            None if another server may answer by now, if the waiting of a short signal has ended, or if a
-            stream of tallies is not as this process left it.
+        streams: The ids of the visitor-offers concerned: one, or all of a visitor whom another writer records
+            first. Empty in three cases: another server may answer by now; the waiting of a short signal has
+            ended; or another process has counted in a stream of tallies.
         waiting: True while the other writer may still commit or roll back; False if it has committed.
     """
 
@@ -49,11 +49,11 @@ class StaleEpochError(OfferlogError):
 class SliceElsewhereError(OfferlogError):
     """This store does not own the slice of a visitor; nothing of the request was stored.
 
-    Another store has the slice, or the slice is on its way to one. Sent again to the store that owns it, the
-    request is answered.
+    Another store owns the slice, or the slice is on its way to one. The store that owns the slice answers the
+    request.
 
     Attributes:
-        slices: The numbers of those slices (see `slice_of`).
+        slices: The numbers of the slices of such visitors (see `slice_of`).
     """
 
     def __init__(self, slices: Collection[int]) -> None:
@@ -102,9 +102,9 @@ class UnreadableEventError(OfferlogError):
     """A stored event that this build cannot read.
 
     Attributes:
-        topic: Its stored name and version.
-        originator_id: Its stream.
-        originator_version: Its place there.
+        topic: The stored name and version of its kind.
+        originator_id: The id of its stream.
+        originator_version: Its version in the stream, from 1.
     """
 
     def __init__(self, topic: str, originator_id: object, originator_version: int, cause: str) -> None:
@@ -128,7 +128,7 @@ class OutcomeUnknownError(OfferlogError):
 
     Attributes:
         transaction: The store's id of the transaction.
-        because: The reason why the store is away; None if it is not known.
+        because: The error of the lost connection; None if it is not known.
     """
 
     because: StoreUnavailableError | None = None
@@ -172,21 +172,21 @@ class EventLog(Protocol):
     """The log, as the writer uses it."""
 
     def epoch(self) -> int:
-        """Return the epoch under which decisions are made; ask before the load that they are made from.
+        """Return the epoch for the next decisions; ask before the load that they are made from.
 
-        It may be an older one: the append finds out.
+        The epoch may have been raised since: then the append raises `StaleEpochError`.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
 
     def owned_slices(self, *, anew: bool = False) -> frozenset[int]:
-        """Return the slices whose visitors this store records, under the epoch that was returned last.
+        """Return the slices that this store owns under the epoch that was returned last.
 
-        An append under another epoch is a `StaleEpochError`, and so is one under other slices.
+        If epoch or slices have changed since, the append raises `StaleEpochError`.
 
         Args:
-            anew: True to ask the store, not what is remembered: a slice may have come since.
+            anew: True to ask the store and not the memory of this process: a slice may have come since.
 
         Raises:
             StaleEpochError: The epoch is another one by now, or was at the last load.
@@ -196,14 +196,14 @@ class EventLog(Protocol):
     def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Return all these visitor-offers, by id, as they are stored now. An unknown one is at version 0.
 
-        What is appended afterwards belongs to visitor-offers of the last load.
+        The next append may hold only events of visitor-offers of the last load.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
 
     def find_actions(self, actions: Collection[NamedAction]) -> Mapping[NamedAction, FoundAction]:
-        """Return all these actions, as the store knows them now: the visitor-offers that offered them lately.
+        """Return the visitor-offers that lately offered these actions, by action, as they are stored now.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -212,14 +212,14 @@ class EventLog(Protocol):
     def policies(self, organizations: Collection[str]) -> Mapping[str, Mapping[UUID, ActionMapPolicy]]:
         """Return the policies of these organizations, by action map, as they were at the last load or later.
 
-        An append of what was decided by a policy that is no longer in force is a `StaleEpochError`.
+        If a policy has changed since, the append raises `StaleEpochError`.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
 
     def counted_blocks(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
-        """Return those of these names of blocked offers that were counted before.
+        """Return the keys among these whose blocked offer was counted before.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -238,15 +238,15 @@ class EventLog(Protocol):
     ) -> int | None:
         """Store events, refusals, tallies of blocked offers and parkings in one transaction.
 
-        Actions that are offered can be found then.
+        Afterwards, `find_actions` finds the actions that the events offer.
 
         Args:
             events: The events, in order within each stream.
             refusals: The lines for the refusal log.
             offers: The visitor-offers after the events, to be remembered once the events are stored.
             blocked: The blocked offers to count, in one event for each map and reason (see `tally_blocked`).
-                The name of an offer is stored with it, and no name twice.
-            hurried: True to wait for another writer for a moment only.
+                The key of an offer is stored with it; no key is stored twice.
+            hurried: True to wait for another writer only briefly.
             epoch: The epoch under which the oldest decision was made; None if nothing was decided.
             parkings: The short signals that begin or end to wait beside the log.
 
@@ -264,7 +264,7 @@ class EventLog(Protocol):
         """
 
     def is_current(self, key: OrganizationKey) -> bool:
-        """Return False if the secret of a key was destroyed, as known under the epoch that was returned last.
+        """Return False if the secret of a key was destroyed before the epoch that was returned last.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -289,7 +289,7 @@ class Streams(Protocol):
     def key(self, organization: str) -> OrganizationKey:
         """Return the organization's key for digests of visitors. The first use makes it.
 
-        It is remembered, and another one once its secret was destroyed: ask at each use.
+        The key is remembered. It is another one after its secret was destroyed, so ask at each use.
         """
 
     def remembers_key(self, organization: str) -> bool:

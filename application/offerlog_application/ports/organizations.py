@@ -8,16 +8,16 @@ from typing import Final, Protocol
 from offerlog_domain.errors import OfferlogError
 
 NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""A regular expression for the whole name of an organization, or of a subscription."""
+"""A regular expression that the whole name of an organization or of a subscription must match."""
 
 NAME_RULE: Final = "give 1 to 64 letters, digits, dots, dashes or underscores; the first is a letter or digit"
-"""The same, for people."""
+"""`NAME_PATTERN` in words, for messages."""
 
 _NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
 
 
 class OrganizationNameError(OfferlogError, ValueError):
-    """A text that cannot name an organization.
+    """A text is not a valid name of an organization.
 
     Attributes:
         name: The text.
@@ -29,20 +29,20 @@ class OrganizationNameError(OfferlogError, ValueError):
 
 
 def check_organization(name: str) -> None:
-    """Check that a text can name an organization.
+    """Check that a text is a valid name of an organization.
 
     Raises:
-        OrganizationNameError: It cannot.
+        OrganizationNameError: The text is not a valid name.
     """
     if _NAME.fullmatch(name) is None:
         raise OrganizationNameError(name)
 
 
 class OrganizationScope:
-    """The base of objects that work for one organization unless a call names another.
+    """The base of services that work for one organization unless a call names another one.
 
     Attributes:
-        organization: The organization of calls that name none.
+        organization: The organization of calls that do not name one.
     """
 
     organization: str
@@ -54,7 +54,7 @@ class OrganizationScope:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationContent:
-    """The amount of what a store holds of an organization.
+    """The numbers of visitors, refusals and keys that a store holds of one organization.
 
     Attributes:
         name: The organization.
@@ -70,7 +70,7 @@ class OrganizationContent:
 
 
 class Organizations(Protocol):
-    """Organizations of one store, by name; thread-safe.
+    """The port to the organizations of one store, by name; thread-safe.
 
     An organization is known once a signal was recorded for it, a key was made for it, or a service was
     started for it. Each method raises `StoreUnavailableError` if the store cannot be reached.
@@ -80,10 +80,10 @@ class Organizations(Protocol):
         """List all organizations, sorted."""
 
     def contents(self) -> Sequence[OrganizationContent]:
-        """Count what is held of each organization, sorted by name. The cost grows with the store."""
+        """Count what the store holds of each organization, sorted by name. The cost grows with the store."""
 
     def names_with_signals(self) -> Sequence[str]:
-        """List the organizations with signals, as far as the projections show them; sorted."""
+        """List the organizations with recorded signals, sorted. The projections may show the newest later."""
 
     def register(self, organization: str) -> None:
         """Make an organization known before a signal is recorded for it. A second call changes nothing."""

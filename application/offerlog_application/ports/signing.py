@@ -11,7 +11,7 @@ class Signer(Protocol):
 
     @property
     def key(self) -> VerifierKey:
-        """Its public part."""
+        """The public part of the key."""
 
     def sign(self, text: str, time: int) -> NoteSignature:
         """Sign the text of a checkpoint.

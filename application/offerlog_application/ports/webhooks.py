@@ -29,7 +29,7 @@ class DisableReason(StrEnum):
     """Every attempt failed for days."""
 
     LOG_RESTORED = "log-restored"
-    """Its cursor lies beyond the end of the log, which was restored from a backup."""
+    """The cursor of the webhook lies beyond the end of the log, which was restored from a backup."""
 
 
 @dataclass(frozen=True, slots=True)

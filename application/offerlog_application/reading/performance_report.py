@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WIDE_SLOTS: Final = 20 * 366 * 96
-"""Twenty years: over more than that, only the parts with anything in them are cut into buckets."""
+"""Twenty years. Of a longer range, only the parts with counts are cut into buckets."""
 
 _MANY_BUCKETS: Final = 10_000
-"""The same above this number of buckets: finding the periods with counts first costs less then."""
+"""Above this number of buckets, only the parts with counts are cut: to find these first costs less."""
 
 _LEAST_SLOTS: Final = {
     Granularity.HOUR: 4,

@@ -1,7 +1,7 @@
 """The four commands of the write side. Each is pure: the writer stores what it decides."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submission import UndatedRefusal
@@ -17,6 +17,8 @@ from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_
 from offerlog_domain.signals import NativeSignal
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
+
+_Signal = TypeVar("_Signal", bound=NativeSignal | NativeBlock)
 
 
 def refuse_ended_parkings(offer: OfferKey, decision: Decision, context: DecisionContext) -> list[Refusal]:
@@ -54,22 +56,21 @@ def _find_blocked(
     return BlockedOffer(offer, reason, at, context.now, signal.media_type, version, key)
 
 
-class RecordSignal:
-    """The command to record a tracked signal.
+class _SignalCommand(Generic[_Signal]):
+    """The base of a command for a signal that names its visitor-offer.
 
     Attributes:
-        offer: The visitor-offer that the signal belongs to.
-        stream: Its id.
+        offer: The visitor-offer that the signal names.
+        stream: The id of the visitor-offer.
         signal: The signal.
         place: The place of its outcome in the answer.
     """
 
     __slots__ = ("_text", "offer", "place", "signal", "stream")
-    reports_block: Final = False
     is_short: Final = False
     has_visitor: Final = True
 
-    def __init__(self, offer: OfferKey, signal: NativeSignal, text: SignalText) -> None:
+    def __init__(self, offer: OfferKey, signal: _Signal, text: SignalText) -> None:
         self.offer = offer
         self.stream = offer.id
         self.signal = signal
@@ -80,6 +81,19 @@ class RecordSignal:
     def text_size(self) -> int:
         """Bytes of the signal's text, roughly."""
         return self._text.size
+
+    def refusal(self, reason: Reason) -> UndatedRefusal:
+        """Return the signal's line in the refusal log."""
+        kept, length = cut_text(self._text.to_bytes())
+        offer = self.offer
+        return UndatedRefusal(reason, None, None, kept, length, offer.visitor_digest, offer.action_map_id)
+
+
+class RecordSignal(_SignalCommand[NativeSignal]):
+    """The command to record a tracked signal."""
+
+    __slots__ = ()
+    reports_block: Final = False
 
     @property
     def rank(self) -> int:
@@ -114,12 +128,6 @@ class RecordSignal:
         event_id = None if signal.event_id is None else format_uuid(signal.event_id)
         action_id, state = format_uuid(signal.action_id), signal.state.value
         return Outcome(kind, reason, action_id, state, None, None, event_id)
-
-    def refusal(self, reason: Reason) -> UndatedRefusal:
-        """Return the signal's line in the refusal log."""
-        kept, length = cut_text(self._text.to_bytes())
-        offer = self.offer
-        return UndatedRefusal(reason, None, None, kept, length, offer.visitor_digest, offer.action_map_id)
 
 
 class RequestOffer:
@@ -191,35 +199,15 @@ class ExpireOffer:
         return refuse_ended_parkings(self.offer, decision, context)
 
 
-class RecordBlock:
+class RecordBlock(_SignalCommand[NativeBlock]):
     """The command to count an offer that the vendor has blocked.
 
     It decides nothing about the visitor-offer. Its first outcome is `recorded` or a refusal for its time; the
     group finds out whether it is a `duplicate`.
-
-    Attributes:
-        offer: The visitor-offer that the signal names.
-        stream: Its id.
-        signal: The signal.
-        place: The place of its outcome in the answer.
     """
 
-    __slots__ = ("_text", "offer", "place", "signal", "stream")
-    is_short: Final = False
-    has_visitor: Final = True
+    __slots__ = ()
     reports_block: Final = True
-
-    def __init__(self, offer: OfferKey, signal: NativeBlock, text: SignalText) -> None:
-        self.offer = offer
-        self.stream = offer.id
-        self.signal = signal
-        self.place = 0
-        self._text = text
-
-    @property
-    def text_size(self) -> int:
-        """Bytes of the signal's text, roughly."""
-        return self._text.size
 
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide whether the signal's time is fine (check 3), and the reason of one from a widget known.
@@ -259,9 +247,3 @@ class RecordBlock:
         signal = self.signal
         action_id = None if signal.action_id is None else format_uuid(signal.action_id)
         return Outcome(kind, reason, action_id, event_id=format_uuid(signal.event_id))
-
-    def refusal(self, reason: Reason) -> UndatedRefusal:
-        """Return the signal's line in the refusal log."""
-        kept, length = cut_text(self._text.to_bytes())
-        offer = self.offer
-        return UndatedRefusal(reason, None, None, kept, length, offer.visitor_digest, offer.action_map_id)

@@ -15,28 +15,28 @@ from typing import Any, Final, Generic, TypeVar
 T = TypeVar("T")
 
 WAITING: Final = 0
-"""Nobody has begun with the submission; it can be cancelled."""
+"""The writer has not begun with the submission; it can be cancelled."""
 
 BEGUN: Final = 1
-"""The writer has begun with it."""
+"""The writer has begun with the submission."""
 
 CANCELLED: Final = 2
-"""Its caller has taken it back."""
+"""The caller has cancelled the submission."""
 
 DONE: Final = 3
-"""The answer, or an error, is there."""
+"""The answer, or an error, is there. The order counts: from `CANCELLED` on, the submission has ended."""
 
 _log = logging.getLogger(__name__)
 
 
 class PendingAnswer(Generic[T]):
-    """The answer to what was handed in, which comes once all of it is durable; thread-safe.
+    """The answer to a submission, which comes once the whole submission is durable; thread-safe.
 
-    Its methods mean what those of `concurrent.futures.Future` mean. The writer makes it. `as_future` makes a
-    `Future` of it, for libraries that need one.
+    The methods mean what those of `concurrent.futures.Future` mean. `as_future` makes such a future, for
+    libraries that need one.
 
-    Each step of its state is one assignment, and each callback is taken off a list before it is called. So a
-    callback is called once, whichever thread finds it first: the one that answers, or the one that adds it.
+    The state changes by single assignments. A callback is taken off the list before it is called. So it is
+    called once, by the thread that answers or by the thread that adds it.
     """
 
     __slots__ = ("_callbacks", "_error", "_result", "_state")
@@ -95,14 +95,18 @@ class PendingAnswer(Generic[T]):
         return self._state == CANCELLED
 
     def cancel(self) -> bool:
-        """Take the submission back; return False if the writer has begun with it."""
+        """Cancel the submission, unless the writer has begun with it or has answered.
+
+        Returns:
+            True if the submission is cancelled, now or before.
+        """
         if self._state == WAITING:
             self._state = CANCELLED
             self.call_back()
         return self._state == CANCELLED
 
     def add_done_callback(self, callback: "Callable[[PendingAnswer[T]], object]") -> None:
-        """Call a function with this object once it is done; at once if it is.
+        """Call a function with this object once the submission has ended; at once if it has ended.
 
         The function runs on the thread that answers or cancels, and should be quick. An `Exception` that it
         raises is logged.
@@ -112,7 +116,7 @@ class PendingAnswer(Generic[T]):
             self.call_back()
 
     def set_result(self, result: T) -> None:
-        """Answer. Only the writer calls this."""
+        """Set the answer. Only the writer calls this."""
         self._error = None
         self._result = result
         self._state = DONE
@@ -120,14 +124,18 @@ class PendingAnswer(Generic[T]):
             self.call_back()
 
     def set_exception(self, error: BaseException) -> None:
-        """Answer with an error. Only the writer calls this."""
+        """Set the error that comes instead of the answer. Only the writer calls this."""
         self._error = error
         self._state = DONE
         self.call_back()
 
     def call_back(self) -> None:
-        """Call every callback that no other thread has taken."""
-        ended: BaseException | None = None
+        """Call every callback that no other thread has taken.
+
+        Raises:
+            BaseException: The last one of a callback that is not an `Exception`, such as `KeyboardInterrupt`.
+        """
+        to_raise: BaseException | None = None
         while self._callbacks:
             try:
                 callback = self._callbacks.pop(0)
@@ -138,15 +146,15 @@ class PendingAnswer(Generic[T]):
             except Exception:  # noqa: BLE001 - belongs to whoever gave the callback
                 _log.exception("a callback of a pending answer failed")
             except BaseException as error:  # noqa: BLE001 - the other callbacks come first
-                ended = error
-        if ended is not None:
-            raise ended
+                to_raise = error
+        if to_raise is not None:
+            raise to_raise
 
     def _wait(self, timeout: float | None) -> None:
-        """Wait until it is done.
+        """Wait until the submission has ended.
 
         Raises:
-            TimeoutError: It is not done in time.
+            TimeoutError: The submission has not ended in time.
         """
         waiting = threading.Lock()
         waiting.acquire()
@@ -161,7 +169,7 @@ class PendingAnswer(Generic[T]):
             is_awake = waiting.acquire(timeout=seconds)
         finally:
             if not is_awake:
-                with suppress(ValueError):  # it has just been called
+                with suppress(ValueError):  # `wake` has just been called
                     self._callbacks.remove(wake)
         if not is_awake and self._state < CANCELLED:
             raise TimeoutError
@@ -185,7 +193,7 @@ class _AnswerFuture(Future[Any]):
         return pending is not None and pending.running()
 
     def complete(self, pending: PendingAnswer[Any]) -> None:
-        """Take over what the pending answer has become."""
+        """Take over the answer, the error or the cancellation."""
         if pending.cancelled():
             super().cancel()
             self.set_running_or_notify_cancel()

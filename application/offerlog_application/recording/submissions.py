@@ -24,7 +24,7 @@ _SHARED_GROUP: Final = 1_000
 """Maximum weight of a group while several organizations send, so that none waits long."""
 
 _HUNG_GROUP: Final = 3_000
-"""The same while submissions are set aside: one search then finds all blocked ones, the others go on."""
+"""Maximum weight of a group while submissions are set aside: one search then finds all blocked ones."""
 
 _SHARED_SECONDS: Final = 1.0
 """Seconds after a change of the organization during which the queue counts as shared."""

@@ -51,10 +51,10 @@ from offerlog_domain.identity import OrganizationKey
 from offerlog_domain.stream_ids import SLICES
 
 _FIND_SECONDS: Final = 0.25
-"""Seconds to look for what else another writer holds, once it has made a group wait."""
+"""Seconds to look for further streams that another writer holds, once it has made a group wait."""
 
 _RETRY_FIND_SECONDS: Final = 0.02
-"""The same in a round of submissions that were set aside before."""
+"""Seconds to look for held streams in a round of submissions that were set aside before."""
 
 _WAITS: Final = 2
 """Number of waits of one group for other writers; after them, the rest of the group is set aside."""

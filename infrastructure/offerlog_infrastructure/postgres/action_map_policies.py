@@ -44,7 +44,7 @@ _PUT_POLICY: LiteralString = """
 _DELETE_POLICIES: LiteralString = """
     DELETE FROM action_map_policies WHERE organization = %s AND suppress_for = '{}'
 """
-"""They mean the same as no row, so no decision depends on them."""
+"""Delete the rows of empty policies. An empty policy means the same as no row: no decision needs it."""
 
 _SELECT_LAST_VERSION: LiteralString = """
     SELECT coalesce(max(originator_version), 0) FROM offerlog_events WHERE originator_id = %s

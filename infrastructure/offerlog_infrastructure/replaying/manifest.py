@@ -17,12 +17,14 @@ from offerlog_infrastructure.replaying.errors import ManifestError
 from offerlog_infrastructure.replaying.slice_files import SliceTask, WrittenSlice
 from offerlog_infrastructure.replaying.slice_replay import SliceReplay
 
-NAME: Final = "manifest.json"
-SHARDS_NAME: Final = "shards.json"
+_NAME: Final = "manifest.json"
+_SHARDS_NAME: Final = "shards.json"
+
 FORMAT: Final = 1
+"""The version of the form of both manifests. A manifest of another version is refused."""
 
 
-class StoredDigest(msgspec.Struct, frozen=True):
+class DigestInJson(msgspec.Struct, frozen=True):
     """A `ProjectionDigest` in JSON; large numbers are texts."""
 
     events: int
@@ -30,12 +32,12 @@ class StoredDigest(msgspec.Struct, frozen=True):
     tables: Mapping[str, tuple[int, str]]
 
 
-class StoredResult(msgspec.Struct, frozen=True):
+class ResultInJson(msgspec.Struct, frozen=True):
     """A `SliceReplay` in JSON."""
 
     events: int
     counts: Mapping[str, int]
-    projections: Mapping[str, StoredDigest]
+    projections: Mapping[str, DigestInJson]
     unreadable: list[int]
     files: Mapping[str, str]
 
@@ -44,7 +46,7 @@ class PlannedSlice(msgspec.Struct):
     """A slice of the replay.
 
     Attributes:
-        low: The lowest stream id.
+        low: The lowest stream id of the slice.
         high: The highest one.
         file: The name of its file in the folder.
         written: The file, once it is written.
@@ -55,34 +57,35 @@ class PlannedSlice(msgspec.Struct):
     high: str
     file: str
     written: WrittenSlice | None = None
-    result: StoredResult | None = None
+    result: ResultInJson | None = None
 
 
 class ReplayManifest(msgspec.Struct):
     """The plan and the progress of a replay.
 
     Attributes:
-        format: The version of this form.
-        store: The store, as `LiveProjections` names it.
-        task: What every file brings along.
-        live: The contents of the live projections at the beginning.
-        slices: The slices.
+        format: `FORMAT` of the offerlog that began the replay.
+        store: The name of the store, as in `LiveProjections`.
+        task: The part of the task that is the same for all slices. Each file of a slice holds it.
+        live: The contents of the live projections at the beginning, by name.
+        slices: The slices, in the order of their stream ids.
     """
 
     format: int
     store: str
     task: SliceTask
-    live: Mapping[str, StoredDigest]
+    live: Mapping[str, DigestInJson]
     slices: list[PlannedSlice]
 
 
 class ShardsManifest(msgspec.Struct):
-    """The servers of a replay over several; each has a folder with a manifest of its own.
+    """The servers of a replay over several servers; each has a folder with a manifest of its own.
 
     Attributes:
-        format: The version of this form.
-        placement: What changes whenever a slice moves, by number of the server, when the replay began.
-        is_written: True once all files are written, so that later moves do not matter.
+        format: `FORMAT` of the offerlog that began the replay.
+        placement: The placement of the slices when the replay began, by number of the server (see
+            `SliceSources.read_placement`). Another placement means that a slice has moved.
+        is_written: True once all files are written. A slice that moves later does not matter.
     """
 
     format: int
@@ -97,18 +100,21 @@ def load_manifest(folder: Path) -> ReplayManifest | None:
     """Read the manifest of a folder; None if there is none.
 
     Raises:
-        ManifestError: It cannot be read, or has another form.
+        ManifestError: It cannot be read, or has another `FORMAT`.
     """
-    return _load(folder, NAME, ReplayManifest)
+    return _load(folder, _NAME, ReplayManifest)
 
 
-def load_shards(folder: Path) -> ShardsManifest | None:
-    """Read the servers of a replay over several; None if it is not one, or has not begun to write files.
+def load_shards_manifest(folder: Path) -> ShardsManifest | None:
+    """Read the manifest of a replay over several servers.
+
+    Returns:
+        None if the folder does not hold such a replay, or one that has not begun to write files.
 
     Raises:
-        ManifestError: It cannot be read, or has another form.
+        ManifestError: It cannot be read, or has another `FORMAT`.
     """
-    return _load(folder, SHARDS_NAME, ShardsManifest)
+    return _load(folder, _SHARDS_NAME, ShardsManifest)
 
 
 def _load(folder: Path, name: str, kind: type[_Manifest]) -> _Manifest | None:
@@ -131,7 +137,7 @@ def save_manifest(folder: Path, manifest: ReplayManifest | ShardsManifest) -> No
     Raises:
         OSError: It cannot be written.
     """
-    name = NAME if isinstance(manifest, ReplayManifest) else SHARDS_NAME
+    name = _NAME if isinstance(manifest, ReplayManifest) else _SHARDS_NAME
     part = folder / f"{name}.part"
     with part.open("wb") as file:
         part.chmod(0o600)
@@ -142,35 +148,41 @@ def save_manifest(folder: Path, manifest: ReplayManifest | ShardsManifest) -> No
     flush_folder(folder)
 
 
-def new_manifest(live: LiveProjections, code: str, slices: list[PlannedSlice]) -> ReplayManifest:
-    """Return the manifest of a replay that begins."""
+def make_manifest(live: LiveProjections, code: str, slices: list[PlannedSlice]) -> ReplayManifest:
+    """Make the manifest of a replay that begins.
+
+    Args:
+        live: The live projections, read now.
+        code: The fingerprint of the code that computes the projections.
+        slices: The slices to replay.
+    """
     waiting = {
         name: {str(stream): version for stream, version in streams.items()}
         for name, streams in live.waiting.items()
     }
     task = SliceTask(live.positions, waiting, code, live.shard)
-    contents = {name: _store_digest(one) for name, one in live.contents.items()}
+    contents = {name: _encode_digest(one) for name, one in live.contents.items()}
     return ReplayManifest(FORMAT, live.store, task, contents, slices)
 
 
-def store_result(result: SliceReplay) -> StoredResult:
-    """Return a result in the form of the manifest."""
-    projections = {name: _store_digest(one) for name, one in result.projections.items()}
-    return StoredResult(result.events, result.counts, projections, list(result.unreadable), result.files)
+def encode_result(result: SliceReplay) -> ResultInJson:
+    """Convert the result of a slice into the form of the manifest."""
+    projections = {name: _encode_digest(one) for name, one in result.projections.items()}
+    return ResultInJson(result.events, result.counts, projections, list(result.unreadable), result.files)
 
 
-def read_result(stored: StoredResult) -> SliceReplay:
-    """Return a result of the manifest."""
-    projections = {name: read_digest(one) for name, one in stored.projections.items()}
+def decode_result(stored: ResultInJson) -> SliceReplay:
+    """Convert the result of a slice from the form of the manifest."""
+    projections = {name: decode_digest(one) for name, one in stored.projections.items()}
     return SliceReplay(stored.events, stored.counts, projections, stored.unreadable, stored.files)
 
 
-def read_digest(stored: StoredDigest) -> ProjectionDigest:
-    """Return the digest of a projection in the manifest."""
+def decode_digest(stored: DigestInJson) -> ProjectionDigest:
+    """Convert the digest of a projection from the form of the manifest."""
     tables = {name: TableDigest(total, int(digest)) for name, (total, digest) in stored.tables.items()}
     return ProjectionDigest(stored.events, int(stored.digest), tables)
 
 
-def _store_digest(one: ProjectionDigest) -> StoredDigest:
+def _encode_digest(one: ProjectionDigest) -> DigestInJson:
     tables: dict[str, Any] = {name: (table.total, str(table.digest)) for name, table in one.tables.items()}
-    return StoredDigest(one.events, str(one.digest), tables)
+    return DigestInJson(one.events, str(one.digest), tables)

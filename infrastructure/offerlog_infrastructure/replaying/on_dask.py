@@ -22,13 +22,13 @@ from offerlog_infrastructure.replaying.manifest import (
     PlannedSlice,
     ReplayManifest,
     ShardsManifest,
+    decode_digest,
+    decode_result,
+    encode_result,
     load_manifest,
-    load_shards,
-    new_manifest,
-    read_digest,
-    read_result,
+    load_shards_manifest,
+    make_manifest,
     save_manifest,
-    store_result,
 )
 from offerlog_infrastructure.replaying.slice_files import hash_file, write_slice
 from offerlog_infrastructure.replaying.slice_replay import NOTHING, SliceReplay, replay_slice
@@ -134,7 +134,7 @@ def replay_on_dask(
     folder = folder.expanduser().absolute()
     placement = sources.read_placement()
     if placement is None:
-        if load_shards(folder) is not None:
+        if load_shards_manifest(folder) is not None:
             raise ManifestError(folder, "of several servers")
         ((_, source),) = sources.all().items()
         parts = [ReplayPart(source, folder, _plan(source, folder, on_progress), "")]
@@ -147,7 +147,7 @@ def replay_on_dask(
         with _connected(distributed, scheduler, len(slices) - len(left), len(slices)) as client:
             _replay_slices(distributed, client, parts, on_progress)
     totals = [
-        sum((read_result(one.result) for one in part.manifest.slices if one.result), start=NOTHING)
+        sum((decode_result(one.result) for one in part.manifest.slices if one.result), start=NOTHING)
         for part in parts
     ]
     return ComparedReplay(
@@ -157,7 +157,7 @@ def replay_on_dask(
                 f"{name}{part.suffix}",
                 part.manifest.task.positions[name],
                 total.projections[name],
-                read_digest(live),
+                decode_digest(live),
             )
             for part, total in zip(parts, totals, strict=True)
             for name, live in part.manifest.live.items()
@@ -177,7 +177,7 @@ def _write_shards(
     """
     if load_manifest(folder) is not None:
         raise ManifestError(folder, "of a store that is the only one")
-    known = load_shards(folder)
+    known = load_shards_manifest(folder)
     has_moved = known is not None and known.placement != placement
     if has_moved and not (known and known.is_written):
         raise SlicesMovedError(folder)
@@ -231,7 +231,7 @@ def _plan(source: SliceSource, folder: Path, on_progress: Report, *, anew: bool 
         PlannedSlice(str(low), str(high), f"slice={low.int >> 124:02}/{low.hex}.parquet")
         for low, high in source.divide(max(live.positions.values()))
     ]
-    manifest = new_manifest(live, source.code(), slices)
+    manifest = make_manifest(live, source.code(), slices)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     save_manifest(folder, manifest)
     return manifest
@@ -298,7 +298,7 @@ def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], o
         part, one = left[path]
         if one.written is None or one.written.sha256 != sha256:
             raise SliceChangedError(Path(path))
-        one.result = store_result(result)
+        one.result = encode_result(result)
         save_manifest(part.folder, part.manifest)
         done += 1
         on_progress(RebuildProgress("replaying slices", done, total))

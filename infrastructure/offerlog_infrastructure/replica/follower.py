@@ -1,26 +1,23 @@
-"""The thread that keeps the replica up to date with the log, and the age of the copy."""
+"""The local copy of the suppression list: its look-ups, and the thread that follows the log."""
 
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, LiteralString
-from uuid import UUID
+from typing import Any, Final
 
 import lmdb
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.ports.read_models import Lookup, ReplicaStaleError, Suppression
 from offerlog_application.projections.page import Page, Positioned
-from offerlog_application.projections.suppression import SuppressionChange, SuppressionRow, suppressions
+from offerlog_application.projections.suppression import SuppressionChange, suppressions
 from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.identity import OrganizationKey, VisitorKey
 from offerlog_domain.lifecycle import State
@@ -35,40 +32,36 @@ from offerlog_infrastructure.postgres.connections import StoreConnection, await_
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.log.pages import PositionedRow, select_page
-from offerlog_infrastructure.replica.records import VisitorHead, pack_record, unpack
+from offerlog_infrastructure.postgres.log.pages import select_page
+from offerlog_infrastructure.replica.records import pack_record, unpack
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
+from offerlog_infrastructure.replica.store_reading import (
+    mark_event,
+    mark_last_event,
+    select_epoch,
+    select_projection_position,
+    select_source,
+    select_suppressions,
+    select_visitors,
+)
 
 _PAGE: Final = 5_000
+"""Number of events, or of visitors, that are read at once."""
+
 _LOOK_SECONDS: Final = 0.02
-_AGAIN_SECONDS: Final = 0.5
+"""Seconds between two looks for new events."""
+
+_RETRY_SECONDS: Final = 0.5
+"""Seconds before the thread tries again after an error."""
+
 _EPOCH_SECONDS: Final = 1.0
-"""Seconds between two looks at the epoch of the log, with which the visitors may have changed."""
+"""Seconds between two looks at the epoch of the log. Another epoch may mean that a visitor was erased."""
 
 _REMEMBERED_ANSWERS: Final = 5_000
-"""Number of visitors whose opened suppressions are remembered; each takes about a kilobyte."""
+"""Number of visitors whose decrypted suppressions are remembered; each takes about a kilobyte."""
 
 _ANSWER_SECONDS: Final = 30.0
 """Seconds to wait for an answer before the connection counts as lost."""
-
-_SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
-_SELECT_POSITION: LiteralString = (
-    "SELECT notification_id FROM offerlog_tracking WHERE application_name = 'suppression'"
-)
-_LAST_EVENT: LiteralString = """
-    SELECT notification_id, originator_id, originator_version, topic, state
-    FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s
-    ORDER BY notification_id DESC LIMIT 1
-"""
-_SELECT_EPOCH: LiteralString = "SELECT epoch FROM log_epoch"
-_SELECT_VISITORS: LiteralString = """
-    SELECT token, digest, kek, wrapped_key FROM visitors WHERE token = ANY(%s::text::bigint[])
-"""
-_SUPPRESSED: LiteralString = """
-    SELECT v.digest, v.token, v.kek, v.wrapped_key, s.action_map_id,
-        s.organization, s.state, s.since, s.version, s.sealed
-    FROM suppressions s JOIN visitors v ON v.token = s.visitor
-"""
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +78,9 @@ class SuppressionReplica:
         folder: The folder of the replicas of this machine.
         max_age: A look-up in an older copy is refused, so that nothing is offered on old data.
         clock: The service's clock, by which a suppression ends.
+
+    Attributes:
+        error: The last error of the thread; None once the thread has caught up again.
     """
 
     def __init__(
@@ -96,8 +92,8 @@ class SuppressionReplica:
         self._max_age = max_age.total_seconds()
         self._organizations: Mapping[str, OrganizationKey] = {}
         self._policies: Mapping[str, Mapping[str, ActionMapPolicy]] = {}
-        self._opened = lru_cache(_REMEMBERED_ANSWERS)(self._open)
-        self._fresh: float | None = None
+        self._decrypt = lru_cache(_REMEMBERED_ANSWERS)(self._decrypt_now)
+        self._fresh_at: float | None = None  # by the monotonic clock
         self._stopped = threading.Event()
         self._connection: StoreConnection | None = None
         self.error: Exception | None = None
@@ -111,21 +107,23 @@ class SuppressionReplica:
         Raises:
             ReplicaStaleError: The copy is older than `max_age`, or is not made yet.
             KeyringError: The keyring cannot decrypt the visitor's key.
-            UnsealError: The file was changed.
+            UnsealError: The file of the copy was changed.
         """
-        cleared, fresh, position = self._store.cleared, self._fresh, self._store.position
-        age = None if fresh is None else time.monotonic() - fresh
+        cleared, fresh_at, position = self._store.cleared, self._fresh_at, self._store.position
+        age = None if fresh_at is None else time.monotonic() - fresh_at
         if age is None or age > self._max_age or position is None:
             raise ReplicaStaleError(age, self._max_age, self.error)
         key = self._organizations.get(organization)  # an unknown one has no suppressions
         found = None if key is None else self._store.look_up(key.digest(visitor))
         if self._store.cleared != cleared:
             raise ReplicaStaleError(None, self._max_age, self.error)
-        suppressions = () if found is None else self._in_force(organization, self._opened(visitor, found))
+        suppressions = (
+            () if found is None else self._keep_in_force(organization, self._decrypt(visitor, found))
+        )
         return Lookup(position, age, suppressions)
 
-    def _in_force(self, organization: str, found: tuple[Suppression, ...]) -> tuple[Suppression, ...]:
-        """Return the suppressions that have not ended, with the end of each."""
+    def _keep_in_force(self, organization: str, found: tuple[Suppression, ...]) -> tuple[Suppression, ...]:
+        """Return the suppressions that have not ended, each with the time at which it will end."""
         policies = self._policies.get(organization)
         if not policies:
             return found
@@ -138,13 +136,14 @@ class SuppressionReplica:
                 kept.append(replace(one, until=until))
         return tuple(kept)
 
-    def _open(self, visitor: VisitorKey, value: bytes) -> tuple[Suppression, ...]:
+    def _decrypt_now(self, visitor: VisitorKey, value: bytes) -> tuple[Suppression, ...]:
+        """Decrypt the suppressions of a visitor; their ends are not computed."""
         found = unpack(value)
         sealer = self._application.visitor_keys.sealer(found.kek, found.wrapped_key)
-        opened: list[Suppression] = []
+        decrypted: list[Suppression] = []
         for action_map, state, since, place, sealed in found.records:
             action_id = decode_private(sealer.open(sealed, place)).action_id
-            opened.append(
+            decrypted.append(
                 Suppression(
                     visitor.id,
                     visitor.type,
@@ -154,7 +153,7 @@ class SuppressionReplica:
                     since,
                 )
             )
-        return tuple(opened)
+        return tuple(decrypted)
 
     def await_fresh(self, timeout: float) -> None:
         """Wait until the copy is fresh enough for look-ups, at most `timeout` seconds.
@@ -165,7 +164,7 @@ class SuppressionReplica:
         """
         deadline = time.monotonic() + timeout
         with announced("the first copy of the suppression list", timeout) as wait:
-            while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
+            while self._fresh_at is None or time.monotonic() - self._fresh_at > self._max_age:
                 error = self.error  # set by another thread
                 if isinstance(error, ReplicaFolderError):
                     raise error
@@ -187,7 +186,7 @@ class SuppressionReplica:
                     self._connection = connection
                     self._follow(connection)
             except Exception as raised:  # noqa: BLE001 - the thread tries again; look-ups see the age
-                if self._stopped.is_set():  # it was cut
+                if self._stopped.is_set():  # `close` has cut the connection
                     return
                 error: Exception = raised
                 if isinstance(raised, lmdb.Error):  # its message names no file
@@ -196,18 +195,19 @@ class SuppressionReplica:
                     )
                 self.error = error
                 self._trouble.note(error)
-                self._stopped.wait(_AGAIN_SECONDS)
+                self._stopped.wait(_RETRY_SECONDS)
 
     def _follow(self, connection: Connection[DictRow]) -> None:
+        """Follow the log over one connection, until the replica is closed or the connection is lost."""
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            self._learn_secrets()
-            self._learn_policies(connection)
-            source = str((cursor.execute(_SOURCE).fetchone() or ("",))[0]).encode()
+            self._read_keys()
+            self._read_policies(connection)
+            source = select_source(cursor)
             log = self._application.log
             horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
             position = self._store.position
-            if position is not None and self._store.last() != _last_event(cursor, position):
-                self._fresh = None
+            if position is not None and self._store.last() != mark_last_event(cursor, position):
+                self._fresh_at = None
                 self._store.clear()
             next_look = 0.0
             with connection.cursor() as looking:
@@ -219,11 +219,12 @@ class SuppressionReplica:
                     if safe is not None:
                         self._catch_up(cursor, safe, source)
                         # Not the current time: events behind a hung writer may be newer.
-                        self._fresh, self.error = horizon.as_of, None
+                        self._fresh_at, self.error = horizon.as_of, None
                         self._trouble.over()
                     self._stopped.wait(_LOOK_SECONDS)
 
     def _catch_up(self, cursor: Cursor[Any], safe: int, source: bytes) -> None:
+        """Bring the copy up to a position. Copy the projection first if the copy is not of this log."""
         position = self._store.position
         if position is None or position > safe or self._store.source() != source:
             position = self._copy(cursor, source)
@@ -232,7 +233,9 @@ class SuppressionReplica:
             if position < select_end(cursor.connection):  # the page may lack what is archived
                 position = self._copy(cursor, source)
                 if position < select_end(cursor.connection):
-                    raise RuntimeError("the suppression projection is made anew and lacks archived events")
+                    raise RuntimeError(
+                        "the suppression projection is being rebuilt and lacks archived events so far"
+                    )
                 continue
             if not rows:  # an empty position may be drawn again after a crash, so it is never stored
                 break
@@ -241,8 +244,8 @@ class SuppressionReplica:
             events = [Positioned(row[0], read(*row[1:])) for row in rows]
             position = rows[-1][0]
             if any(isinstance(one.recorded.event, ActionMapPolicySet) for one in events):
-                self._learn_policies(cursor.connection)  # before the position, which promises them
-            self._apply(cursor, suppressions(Page(events)), position, source, _mark(rows[-1]))
+                self._read_policies(cursor.connection)  # before the position, which promises them
+            self._apply(cursor, suppressions(Page(events)), position, source, mark_event(rows[-1]))
 
     def _apply(
         self,
@@ -252,11 +255,12 @@ class SuppressionReplica:
         source: bytes,
         last: bytes,
     ) -> None:
-        added, again = change.added, change.offered_again
+        """Store a change of the list, with the position and the mark of the last event that it is from."""
+        added, ended = change.added, change.offered_again
         if any(row.organization not in self._organizations for row in added.values()):
-            self._learn_secrets()
-        tokens = {key.visitor for key in (*added, *again)}
-        visitors = _select_visitors(cursor, tokens) if tokens else {}
+            self._read_keys()
+        tokens = {key.visitor for key in (*added, *ended)}
+        visitors = select_visitors(cursor, tokens) if tokens else {}
         self._store.put(
             # A visitor who is not in the store any more has no suppressions.
             (
@@ -269,35 +273,35 @@ class SuppressionReplica:
             last,
             [
                 (visitors[key.visitor][0], key.visitor, key.action_map_id)
-                for key in again
+                for key in ended
                 if key.visitor in visitors
             ],
         )
 
-    def _learn_policies(self, connection: Connection[DictRow]) -> None:
-        """Read the policies of all organizations that are in force."""
+    def _read_policies(self, connection: Connection[DictRow]) -> None:
+        """Read the policies in force of all organizations."""
         self._policies = {
             organization: {format_uuid(action_map): policy for action_map, policy in policies.items()}
             for organization, policies in select_all_policies(connection).items()
         }
 
-    def _learn_secrets(self) -> None:
-        """Read the keys of organizations. A secret is stored before the first event of its organization."""
+    def _read_keys(self) -> None:
+        """Read the keys of all organizations. A key is stored before the first event of its organization."""
         self._organizations = self._application.keys.all_keys()
 
     def _follow_epoch(self, cursor: Cursor[Any]) -> None:
-        """Read visitors and secrets again if the epoch has changed: some may be destroyed, or anew."""
-        epoch = _select_epoch(cursor)
+        """Read visitors and keys again if the epoch has changed: a key may be destroyed or replaced."""
+        epoch = select_epoch(cursor)
         if epoch == self._store.epoch():
             if self._store.has_remains():
                 self._store.compact()
             return
         self._application.visitor_keys.forget()
         self._application.keys.refresh_secrets()
-        self._learn_secrets()
-        self._opened.cache_clear()
+        self._read_keys()
+        self._decrypt.cache_clear()
         for tokens in self._store.tokens(_PAGE):
-            stored = _select_visitors(cursor, tokens.values())
+            stored = select_visitors(cursor, tokens.values())
             heads = {token: head for token, (_, head) in stored.items()}
             self._store.replace_visitors(tokens, heads)
         if self._store.has_remains():
@@ -306,63 +310,22 @@ class SuppressionReplica:
         self._store.put_epoch(epoch)
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
-        """Copy the projection, and return its position."""
-        self._fresh = None
+        """Copy the projection; return its position.
+
+        Raises:
+            RuntimeError: The projection may lack a suppression.
+        """
+        self._fresh_at = None
         self._store.clear()
         connection = cursor.connection
         with connection.transaction():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            found = cursor.execute(_SELECT_POSITION).fetchone()
-            short = cursor.execute("SELECT FROM dead_letters WHERE view = 'suppression' LIMIT 1").fetchone()
-            if found is None or short is not None:
-                raise RuntimeError(
-                    "the suppression projection has dead letters, so it may lack what must not be offered"
-                )
-            position = int(found[0])
-            epoch = _select_epoch(cursor)
-            for chunk in _chunks(connection):
+            position = select_projection_position(cursor)
+            epoch = select_epoch(cursor)
+            for chunk in select_suppressions(connection, _PAGE):
                 self._store.put(chunk, 0, source, b"")
-            last = _last_event(cursor, position)
+            last = mark_last_event(cursor, position)
         self._store.put_epoch(epoch)
-        self._learn_secrets()  # those of the organizations that were copied
+        self._read_keys()  # those of the organizations that were copied
         self._store.put((), position, source, last)
         return position
-
-
-def _last_event(cursor: Cursor[Any], position: int) -> bytes:
-    """Return a mark of the last event up to a position, which differs if another event stands there."""
-    row = cursor.execute(_LAST_EVENT, (begin_of_shard(position), position)).fetchone()
-    return b"" if row is None else _mark(row)
-
-
-def _mark(row: PositionedRow) -> bytes:
-    position, stream, version, topic, state = row
-    head = b"%d %b %d %b " % (position, stream.bytes, version, topic.encode())
-    return blake2b(head + state, digest_size=20).digest()
-
-
-def _chunks(connection: Connection[Any]) -> Iterator[Iterable[tuple[UUID, VisitorHead, bytes]]]:
-    with connection.cursor(name="copy", binary=True, row_factory=tuple_row) as cursor:
-        cursor.execute(_SUPPRESSED)
-        while rows := cursor.fetchmany(_PAGE):
-            yield [
-                (
-                    digest,
-                    VisitorHead(token, kek, key),
-                    pack_record(token, action_map_id, SuppressionRow(*row)),
-                )
-                for digest, token, kek, key, action_map_id, *row in rows
-            ]
-
-
-def _select_epoch(cursor: Cursor[Any]) -> int:
-    ((epoch,),) = cursor.execute(_SELECT_EPOCH, prepare=True).fetchall()
-    return int(epoch)
-
-
-def _select_visitors(cursor: Cursor[Any], tokens: Collection[int]) -> Mapping[int, tuple[UUID, VisitorHead]]:
-    """Select the digests and keys of visitors, by token."""
-    # As text: the driver takes arrays apart in Python.
-    asked = f"{{{','.join(map(str, tokens))}}}"
-    rows = cursor.execute(_SELECT_VISITORS, (asked,), prepare=True).fetchall()
-    return {token: (digest, VisitorHead(token, kek, key)) for token, digest, kek, key in rows}

@@ -109,7 +109,7 @@ _OF_KNOWN_VISITORS: Final = frozenset({"visitorData", "visitorDataOf", "eraseVis
 """Operations that answer 404 if nothing is held of the visitor."""
 
 _OF_KNOWN_NAMES: Final = _OF_KNOWN_VISITORS | {"events"}
-"""Those, and operations that answer 404 if a name in the query is not known."""
+"""Operations that answer 404 if a visitor or a name in the query is not known."""
 
 _ERASING: Final = frozenset({"eraseVisitor", "eraseVisitorOf"})
 """Operations that a legal hold may forbid."""

@@ -80,7 +80,7 @@ _BY_TOKEN: Final[Mapping[str, LiteralString]] = {
 """The tables in which a visitor is known by the token."""
 
 _WITH_TOKEN: Final = frozenset({"suppressions", "named_actions"})
-"""Those that have the token itself; the others have the ids of the streams."""
+"""The tables among them with a column of the token. The others have the ids of the streams."""
 
 _SELECT_REFUSALS: LiteralString = """
     SELECT organization, recorded_at, reason, field, cause, action_map_id, sealed_text, raw_length

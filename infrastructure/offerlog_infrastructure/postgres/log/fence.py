@@ -29,7 +29,7 @@ _PAUSES: Final = (0.001, 0.05)
 """Seconds between two looks at the writers: at first, and at most."""
 
 _SHORT_PAUSES: Final = (0.001, 0.004)
-"""The same where visitors wait."""
+"""Seconds between two looks at the writers, at first and at most, where visitors wait."""
 
 _RAISE_EPOCH: LiteralString = "UPDATE log_epoch SET epoch = epoch + 1 RETURNING epoch"
 _SELECT_EPOCH: LiteralString = "SELECT epoch FROM log_epoch"

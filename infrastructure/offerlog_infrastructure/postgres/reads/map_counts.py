@@ -17,6 +17,7 @@ from offerlog_infrastructure.postgres.reads.performance import (
     ASKED,
     PARTS_OF_DAYS,
     SUMS,
+    TIMES_OF_REPEATS,
     parameters_of,
     split_into_days_and_slots,
 )
@@ -39,26 +40,14 @@ def _count_by(groups: LiteralString) -> tuple[LiteralString, LiteralString]:
 _SELECT_BY_TYPE: Final = _count_by("action_map_id, media_type")
 _SELECT_BY_VERSION: Final = _count_by("action_map_id, media_type, action_map_version")
 
-# Counts of a visitor-offer beyond the first in the range. Every repeat has its own slot and the first one's
-# slot, so the row with ordinal 2 stands for the first time as well. The version of a row for a media type
-# says nothing.
+# Counts of a visitor-offer beyond the first in the range. A row for a media type keeps a version that says
+# nothing.
 _SELECT_SURPLUS: LiteralString = f"""
-    WITH times AS (
-        SELECT action_map_id, media_type, state, originator_id,
-            CASE WHEN %(by_version)s THEN action_map_version END AS version,
-            unnest(CASE WHEN ordinal = 2 THEN ARRAY[again, once] ELSE ARRAY[again] END) AS slot
-        FROM (
-            SELECT *, CASE WHEN %(cohort)s = 'offered' THEN offered_slot ELSE slot END AS again,
-                CASE WHEN %(cohort)s = 'offered' THEN first_offered_slot ELSE first_slot END AS once
-            FROM performance_repeats
-            WHERE organization = %(organization)s AND scope = %(scope)s
-              AND {ASKED}
-        ) AS repeats
-    )
     SELECT action_map_id::text, media_type, version, state, sum(times - 1)::bigint
     FROM (
-        SELECT action_map_id, media_type, version, state, originator_id, count(*) AS times
-        FROM times WHERE slot >= %(first)s AND slot < %(end)s GROUP BY 1, 2, 3, 4, 5
+        SELECT action_map_id, media_type, CASE WHEN %(by_version)s THEN action_map_version END AS version,
+            state, originator_id, count(*) AS times
+        FROM ({TIMES_OF_REPEATS}) AS times WHERE slot >= %(first)s AND slot < %(end)s GROUP BY 1, 2, 3, 4, 5
     ) AS counted
     WHERE times > 1 GROUP BY 1, 2, 3, 4
 """

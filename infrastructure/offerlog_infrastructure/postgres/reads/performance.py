@@ -94,25 +94,29 @@ _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
     SELECT action_map_id::text, bucket, {_MEDIA_TYPES}, {SUMS} FROM parts WHERE bucket >= 0
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
-# Counts of a visitor-offer beyond the first in the same bucket. Every repeat has its own slot and the first
-# one's slot, so the row with ordinal 2 stands for the first time as well.
+TIMES_OF_REPEATS: LiteralString = f"""
+    SELECT action_map_id, media_type, action_map_version, state, originator_id,
+        unnest(CASE WHEN ordinal = 2 THEN ARRAY[again, once] ELSE ARRAY[again] END) AS slot
+    FROM (
+        SELECT *, CASE WHEN %(cohort)s = 'offered' THEN offered_slot ELSE slot END AS again,
+            CASE WHEN %(cohort)s = 'offered' THEN first_offered_slot ELSE first_slot END AS once
+        FROM performance_repeats
+        WHERE organization = %(organization)s AND scope = %(scope)s AND {ASKED}
+    ) AS repeats
+"""
+"""One row for each time that a visitor-offer with repeats was counted, with the slot of that time.
+
+A row of the table has the slot of its repeat and that of the first time. So the row with ordinal 2 stands for
+the first time as well.
+"""
+
+# Counts of a visitor-offer beyond the first in the same bucket.
 _SELECT_SURPLUS: LiteralString = f"""
-    WITH times AS (
-        SELECT action_map_id, state, originator_id,
-            unnest(CASE WHEN ordinal = 2 THEN ARRAY[again, once] ELSE ARRAY[again] END) AS slot
-        FROM (
-            SELECT *, CASE WHEN %(cohort)s = 'offered' THEN offered_slot ELSE slot END AS again,
-                CASE WHEN %(cohort)s = 'offered' THEN first_offered_slot ELSE first_slot END AS once
-            FROM performance_repeats
-            WHERE organization = %(organization)s AND scope = %(scope)s
-              AND {ASKED}
-        ) AS repeats
-    )
     SELECT action_map_id::text, bucket, state, sum(times - 1)::bigint
     FROM (
         SELECT action_map_id, state, originator_id, count(*) AS times,
             (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket
-        FROM times WHERE slot >= %(first)s AND slot < %(end)s GROUP BY 1, 2, 3, 5
+        FROM ({TIMES_OF_REPEATS}) AS times WHERE slot >= %(first)s AND slot < %(end)s GROUP BY 1, 2, 3, 5
     ) AS counted
     WHERE times > 1 GROUP BY action_map_id, bucket, state
 """
