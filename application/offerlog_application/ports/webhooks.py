@@ -10,7 +10,7 @@ from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.errors import OfferlogError
 
 MOST_ENDPOINTS: Final = 20
-"""The most endpoints of an organization: while events are sent to one, a thread of the process does that."""
+"""The most endpoints of an organization: while events are sent to one, threads of the process do that."""
 
 MOST_SECRETS: Final = 5
 """The most secrets that sign for an endpoint: each attempt decrypts all, and sends a signature of each."""
@@ -48,7 +48,8 @@ class WebhookEndpoint:
         disabled_at: The time at which it was disabled; None while it is enabled.
         disabled_because: The reason; None while it is enabled.
         resting_until: Nothing is sent before this time; None if it does not rest.
-        failures: Number of attempts that failed since the last one that did not.
+        failures: Number of times that attempts failed since the last one that did not: those that were made
+            at once count as one.
         failing_since: The time of the first of them.
         delivered: Number of events that were delivered.
         failed: Number of attempts that failed.
@@ -135,6 +136,26 @@ class WebhookDelivery:
     last_error: str | None = None
     dead_at: datetime | None = None
     tenure: int = 0
+
+
+class WebhookAttempts(NamedTuple):
+    """The results of attempts that were made at once, each of another visitor.
+
+    Attributes:
+        endpoint: The id of the endpoint.
+        ended_at: The time at which the last of them had ended.
+        delivered: Positions of the events that were delivered.
+        failed: The deliveries of the others, as they are behind the attempt.
+        resting_until: Nothing is sent before this time, as some have failed; None to go on.
+        are_resent: True if there were deliveries of these events before.
+    """
+
+    endpoint: str
+    ended_at: datetime
+    delivered: Sequence[int] = ()
+    failed: Sequence[WebhookDelivery] = ()
+    resting_until: datetime | None = None
+    are_resent: bool = False
 
 
 class UnknownWebhookError(OfferlogError):
@@ -232,19 +253,15 @@ class WebhookStore(Protocol):
     def note_held(self, delivery: WebhookDelivery) -> None:
         """Store a delivery that waits behind another one of its visitor, and note its position as read."""
 
-    def note_delivered(self, endpoint: str, position: int) -> None:
-        """Note that an event was delivered: its delivery goes, and the endpoint is not failing."""
+    def note_attempts(self, attempts: WebhookAttempts) -> None:
+        """Note the results of some attempts: all of them, or none.
+
+        Deliveries of what was delivered go. Of attempts that failed, deliveries are stored; one that was
+        stored before is changed only if it is still there.
+        """
 
     def postpone(self, endpoint: str, position: int, until: datetime) -> None:
         """Let a delivery wait, without an attempt: its event cannot be read now."""
-
-    def note_failed(
-        self, delivery: WebhookDelivery, now: datetime, resting_until: datetime | None, *, is_resent: bool
-    ) -> None:
-        """Store a delivery after an attempt that failed, and count the failure of its endpoint.
-
-        A delivery that was stored before is changed only if it is still there.
-        """
 
     def deliveries(self, endpoint: str, *, are_dead: bool, limit: int) -> Sequence[WebhookDelivery]:
         """List dead letters of an endpoint, or deliveries that wait, by position."""

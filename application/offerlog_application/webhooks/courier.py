@@ -43,7 +43,7 @@ class Courier:
     Args:
         store: Endpoints and deliveries.
         feed: The feed of events.
-        make_sender: Makes a sender for each endpoint.
+        make_sender: Makes the senders of each endpoint.
         clock: The service's clock.
     """
 
@@ -182,7 +182,7 @@ class Courier:
                 return
             if one not in self._threads:
                 delivery = EndpointDelivery(
-                    one, self._store, self._feed, self._make_sender(), self._clock, chance=random.random
+                    one, self._store, self._feed, self._make_sender, self._clock, chance=random.random
                 )
                 self._threads[one] = DeliveryThread(one, delivery)
             self._threads[one].start()

@@ -1,4 +1,4 @@
-"""The delivery of events to one endpoint: one at a time, each visitor's in the order of the log.
+"""The delivery of events to one endpoint: several at once, each visitor's in the order of the log.
 
 Over several servers, the cursor of an endpoint has a part for each log, and an event keeps its place in the
 log of the server that has recorded it, wherever its slice moves. So a move changes nothing of what was sent.
@@ -8,9 +8,10 @@ past all that other servers had recorded of its slice before (`Tenure.earlier`, 
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from offerlog_application.feed.feed_event import FeedEvent
@@ -30,6 +31,7 @@ from offerlog_application.ports.positions import (
 from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.ports.webhooks import (
     DisableReason,
+    WebhookAttempts,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookResult,
@@ -38,6 +40,7 @@ from offerlog_application.ports.webhooks import (
 )
 from offerlog_application.webhooks.messages import encode_event, make_message_id
 from offerlog_application.webhooks.retrying import GIVE_UP_AFTER, next_attempt_at, resting_until
+from offerlog_application.webhooks.sending_at_once import Message, SendersOfEndpoint
 
 MOST_PENDING: Final = 1_000
 """Deliveries that may wait for one endpoint. With more, the log is not read further for it."""
@@ -61,14 +64,14 @@ _log: Final = logging.getLogger(__name__)
 class EndpointDelivery:
     """Delivers the events of one endpoint, step by step, in one thread.
 
-    All that must survive a crash is in the store. A crash between an attempt and its note repeats the
-    attempt, with the same message id.
+    All that must survive a crash is in the store. A crash between some attempts and their note repeats these
+    attempts, with the same message ids.
 
     Args:
         endpoint: The id of the endpoint.
         store: Endpoints and deliveries.
         feed: The feed of events.
-        sender: Sends; used by this endpoint alone.
+        make_sender: Makes a sender, for this endpoint alone.
         clock: The service's clock.
         chance: Returns random numbers from 0 to 1.
     """
@@ -78,7 +81,7 @@ class EndpointDelivery:
         endpoint: str,
         store: WebhookStore,
         feed: EventFeed,
-        sender: WebhookSender,
+        make_sender: Callable[[], WebhookSender],
         clock: Clock,
         *,
         chance: Callable[[], float],
@@ -86,7 +89,7 @@ class EndpointDelivery:
         self._id = endpoint
         self._store = store
         self._feed = feed
-        self._sender = sender
+        self._senders = SendersOfEndpoint(make_sender)
         self._clock = clock
         self._chance = chance
         self._ahead: deque[FeedEvent] = deque()
@@ -101,7 +104,7 @@ class EndpointDelivery:
         """The position of the endpoint, unless somebody has set it anew."""
 
     def step(self) -> bool:
-        """Do one thing that can be done now, such as one attempt; returns False if there is none.
+        """Do one thing that can be done now, such as some attempts; returns False if there is none.
 
         Raises:
             UnreadableEventError: The next event is of a kind that this build does not know.
@@ -128,11 +131,11 @@ class EndpointDelivery:
             return False
 
     def close(self) -> None:
-        """End the attempt under way."""
-        self._sender.close()
+        """End the attempts under way."""
+        self._senders.close()
 
     def _go_on(self, endpoint: WebhookEndpoint, now: datetime) -> bool:
-        """Deal with the next event of the log, or note how far the log was read."""
+        """Deal with the next events of the log, or note how far the log was read."""
         if endpoint.position != self._expected:  # the first time, or somebody has set it
             self._ahead.clear()
             self._barred.clear()
@@ -140,20 +143,51 @@ class EndpointDelivery:
         if not self._ahead:
             return self._read_on(endpoint)
         event = self._ahead[0]
-        tenure = self._tenures.get(event.position, FIRST_TENURE)
+        tenure = self._tenure_of(event)
         if not _is_open(tenure, self._expected):
             self._bar(event.position, tenure, self._expected)
-            return True
-        fresh = WebhookDelivery(
-            self._id, event.position, event.name, event.visitor, 0, now, tenure=tenure.epoch
-        )
-        if endpoint.pending and self._store.is_held(self._id, event.visitor):
-            self._store.note_held(fresh)
+        elif self._is_held(endpoint, event):
+            self._store.note_held(self._make_delivery(event, now))
+            self._pass([event])
         else:
-            self._attempt(endpoint, event, fresh, is_resent=False)
-        self._ahead.popleft()
-        self._expected = latest_position([self._expected, event.position])
+            together = self._choose(endpoint)
+            self._attempt(endpoint, [(one, self._make_delivery(one, now)) for one in together])
+            self._pass(together)
         return True
+
+    def _choose(self, endpoint: WebhookEndpoint) -> Sequence[FeedEvent]:
+        """Choose the next events that may be sent at once: of different visitors, none of which waits.
+
+        They follow each other, as the cursor goes behind all of them.
+        """
+        chosen = [self._ahead[0]]
+        for one in islice(self._ahead, 1, self._senders.at_once):
+            if (
+                one.visitor in {each.visitor for each in chosen}
+                or not _is_open(self._tenure_of(one), self._expected or 0)
+                or self._is_held(endpoint, one)
+            ):
+                break
+            chosen.append(one)
+        return chosen
+
+    def _is_held(self, endpoint: WebhookEndpoint, event: FeedEvent) -> bool:
+        """Return True if an event has to wait behind another one of its visitor."""
+        return endpoint.pending > 0 and self._store.is_held(self._id, event.visitor)
+
+    def _pass(self, events: Sequence[FeedEvent]) -> None:
+        """Leave the next events behind, which were dealt with."""
+        for _ in events:
+            self._ahead.popleft()
+        self._expected = latest_position([self._expected, *(one.position for one in events)])
+
+    def _tenure_of(self, event: FeedEvent) -> Tenure:
+        return self._tenures.get(event.position, FIRST_TENURE)
+
+    def _make_delivery(self, event: FeedEvent, now: datetime) -> WebhookDelivery:
+        """Make the delivery of an event that was not sent yet."""
+        tenure = self._tenure_of(event).epoch
+        return WebhookDelivery(self._id, event.position, event.name, event.visitor, 0, now, tenure=tenure)
 
     def _bar(self, position: int, tenure: Tenure, dealt_with: LogPosition) -> None:
         """Leave out the server of an event, from this event on, until its tenure is open."""
@@ -203,33 +237,49 @@ class EndpointDelivery:
             self._store.postpone(self._id, due.position, self._clock.now() + _UNREACHED)
             return
         if found is not None:
-            self._attempt(endpoint, found, due, is_resent=True)
+            self._attempt(endpoint, [(found, due)], are_resent=True)
             return
         now = self._clock.now()  # the log was restored without it
         lost = replace(due, dead_at=now, last_error="the event is not in the log any more")
-        self._store.note_failed(lost, now, None, is_resent=True)
+        self._store.note_attempts(WebhookAttempts(self._id, now, failed=[lost], are_resent=True))
 
     def _attempt(
-        self, endpoint: WebhookEndpoint, event: FeedEvent, delivery: WebhookDelivery, *, is_resent: bool
+        self,
+        endpoint: WebhookEndpoint,
+        tried: Sequence[tuple[FeedEvent, WebhookDelivery]],
+        *,
+        are_resent: bool = False,
     ) -> None:
+        """Send some events at once, and note what became of it."""
         secrets = self._store.secrets(self._id, self._clock.now())
-        result = self._sender.send(
-            endpoint.url, make_message_id(self._id, event), encode_event(event), secrets
+        messages = [Message(make_message_id(self._id, event), encode_event(event)) for event, _ in tried]
+        results = self._senders.send(endpoint.url, messages, secrets)
+        now = self._clock.now()
+        answered = [(delivery, result) for (_, delivery), result in zip(tried, results, strict=True)]
+        refused = [(delivery, result) for delivery, result in answered if not result.is_delivered]
+        delivered = [delivery.position for delivery, result in answered if result.is_delivered]
+        failed = [self._fail(delivery, result, now) for delivery, result in refused]
+        failures = 1 if delivered else endpoint.failures + 1
+        asked = [_asked_rest(result) or 0.0 for _, result in refused if result.status in _ASKS_FOR_REST]
+        rest = resting_until(failures, now, max(asked, default=None)) if failed else None
+        self._store.note_attempts(
+            WebhookAttempts(self._id, now, delivered, failed, rest, are_resent=are_resent)
         )
-        if result.is_delivered:
-            self._store.note_delivered(self._id, delivery.position)
-        else:
-            self._note_failure(endpoint, delivery, result, is_resent=is_resent)
+        if any(result.status == _GONE for _, result in refused):
+            self._disable(DisableReason.GONE, now)
+        elif (
+            failed
+            and not delivered
+            and endpoint.failing_since is not None
+            and now - endpoint.failing_since >= GIVE_UP_AFTER
+        ):
+            self._disable(DisableReason.FAILING, now)
 
-    def _note_failure(
-        self, endpoint: WebhookEndpoint, delivery: WebhookDelivery, result: WebhookResult, *, is_resent: bool
-    ) -> None:
-        now, attempts = self._clock.now(), delivery.attempts + 1
-        asked = result.retry_after
-        if asked is None and result.status in _ASKS_FOR_REST:
-            asked = _REST_SECONDS
-        next_at = next_attempt_at(attempts, now, asked, self._chance())
-        failed = replace(
+    def _fail(self, delivery: WebhookDelivery, result: WebhookResult, now: datetime) -> WebhookDelivery:
+        """Return a delivery behind an attempt that failed."""
+        attempts = delivery.attempts + 1
+        next_at = next_attempt_at(attempts, now, _asked_rest(result), self._chance())
+        return replace(
             delivery,
             attempts=attempts,
             next_attempt_at=next_at or now,
@@ -238,16 +288,17 @@ class EndpointDelivery:
             last_error=result.error,
             dead_at=now if next_at is None else None,
         )
-        rest = resting_until(endpoint.failures + 1, now, asked if result.status in _ASKS_FOR_REST else None)
-        self._store.note_failed(failed, now, rest, is_resent=is_resent)
-        if result.status == _GONE:
-            self._disable(DisableReason.GONE, now)
-        elif endpoint.failing_since is not None and now - endpoint.failing_since >= GIVE_UP_AFTER:
-            self._disable(DisableReason.FAILING, now)
 
     def _disable(self, because: DisableReason, now: datetime) -> None:
         _log.warning("the webhook %s is disabled: %s", self._id, because)
         self._store.disable(self._id, because, now)
+
+
+def _asked_rest(result: WebhookResult) -> float | None:
+    """Return the seconds for which a receiver asks to wait; None if it does not."""
+    if result.retry_after is None and result.status in _ASKS_FOR_REST:
+        return _REST_SECONDS
+    return result.retry_after
 
 
 def _is_open(tenure: Tenure, dealt_with: LogPosition) -> bool:

@@ -14,6 +14,7 @@ from offerlog_application.ports.webhooks import (
     DeliveryTurn,
     DisableReason,
     EnabledWebhook,
+    WebhookAttempts,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookLag,
@@ -160,15 +161,36 @@ class MemoryWebhooks:
                 self._deliveries.setdefault((delivery.endpoint, delivery.position), delivery)
                 self.note_read(delivery.endpoint, delivery.position)
 
-    def note_delivered(self, endpoint: str, position: int) -> None:
-        """Note that an event was delivered: its delivery goes, and the endpoint is not failing."""
+    def note_attempts(self, attempts: WebhookAttempts) -> None:
+        """Note the results of some attempts: all of them, or none."""
         with self._lock:
-            self._deliveries.pop((endpoint, position), None)
-            if endpoint in self._found:
-                self.note_read(endpoint, position)
-                delivered = self._found[endpoint].delivered + 1
+            for position in attempts.delivered:
+                self._deliveries.pop((attempts.endpoint, position), None)
+            if attempts.endpoint not in self._found:
+                return
+            for one in attempts.failed:
+                if (one.endpoint, one.position) in self._deliveries or not attempts.are_resent:
+                    self._deliveries[one.endpoint, one.position] = one
+            for position in (*attempts.delivered, *(one.position for one in attempts.failed)):
+                self.note_read(attempts.endpoint, position)
+            if attempts.delivered:
+                delivered = self._found[attempts.endpoint].delivered + len(attempts.delivered)
                 self._change(
-                    endpoint, delivered=delivered, resting_until=None, failures=0, failing_since=None
+                    attempts.endpoint,
+                    delivered=delivered,
+                    resting_until=None,
+                    failures=0,
+                    failing_since=None,
+                )
+            if attempts.failed:
+                before = self._found[attempts.endpoint]
+                self._change(
+                    attempts.endpoint,
+                    failed=before.failed + len(attempts.failed),
+                    failures=before.failures + 1,
+                    given_up=before.given_up + sum(one.dead_at is not None for one in attempts.failed),
+                    failing_since=before.failing_since or attempts.ended_at,
+                    resting_until=attempts.resting_until,
                 )
 
     def postpone(self, endpoint: str, position: int, until: datetime) -> None:
@@ -176,30 +198,6 @@ class MemoryWebhooks:
         with self._lock:
             if (one := self._deliveries.get((endpoint, position))) is not None:
                 self._deliveries[endpoint, position] = replace(one, next_attempt_at=until)
-
-    def note_failed(
-        self, delivery: WebhookDelivery, now: datetime, resting_until: datetime | None, *, is_resent: bool
-    ) -> None:
-        """Store a delivery after an attempt that failed, and count the failure of its endpoint.
-
-        A delivery that was stored before is changed only if it is still there.
-        """
-        key = delivery.endpoint, delivery.position
-        with self._lock:
-            one = self._found.get(delivery.endpoint)
-            if one is None:
-                return
-            if key in self._deliveries or not is_resent:
-                self._deliveries[key] = delivery
-            self.note_read(one.id, delivery.position)
-            self._change(
-                one.id,
-                failed=one.failed + 1,
-                failures=one.failures + 1,
-                given_up=one.given_up + (delivery.dead_at is not None),
-                failing_since=one.failing_since or now,
-                resting_until=resting_until,
-            )
 
     def deliveries(self, endpoint: str, *, are_dead: bool, limit: int) -> Sequence[WebhookDelivery]:
         """List dead letters of an endpoint, or deliveries that wait, by position."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from offerlog_application.ports.webhooks import WebhookDelivery
+from offerlog_application.ports.webhooks import WebhookAttempts, WebhookDelivery
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.webhooks import store
 from offerlog_infrastructure.presentation.webhook_documents import describe_webhook_lag
@@ -109,7 +109,7 @@ def test_events_that_were_given_up_are_shown_and_sent_again(
     at = f"/v1/webhooks/{made['id']}"
     for position in (7, 9):
         dead = WebhookDelivery(made["id"], position, "engaged", "v1", 10, NOW, NOW, 500, "no", NOW)
-        site.service.webhooks._store.note_failed(dead, NOW, None, is_resent=False)
+        site.service.webhooks._store.note_attempts(WebhookAttempts(made["id"], NOW, failed=[dead]))
     # when
     listed = admin.get(f"{at}/dead-letters").json()["dead_letters"]
     # then

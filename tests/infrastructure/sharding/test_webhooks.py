@@ -25,6 +25,12 @@ from support.recount import until
 _NUMBER = 3
 """A slice that the home has, until a test moves it."""
 
+_LAST = 5
+"""The last slice of the home, which one test moves."""
+
+_STAYING = 12
+"""A slice that no test moves."""
+
 
 @pytest.fixture(scope="module")
 def stores(make_module_dsn: Callable[[], str]) -> Iterator[Stores]:
@@ -136,6 +142,30 @@ def test_the_events_of_a_visitor_come_in_order_from_server_to_server(
     assert (listed.lag_events, listed.lag_seconds, listed.endpoint.pending) == (0, 0.0, 0)
     for shard in service._router.all():  # no server sends by itself, too
         assert not shard.service.webhooks._store.is_any_enabled()
+
+
+def test_an_event_is_not_sent_beside_others_before_earlier_ones_of_another_server(
+    service: ShardedOfferlog, stores: Stores, receiver: Receiver, clock: SettableClock
+) -> None:
+    """It stands right behind the event of another visitor, as the clocks have it."""
+    # given
+    made = service.webhooks.create(receiver.url)
+    others = visitors_of_slice(service, _STAYING, 200)[:2]
+    moving = visitors_of_slice(service, _LAST, 200)[0]
+    clock.advance(timedelta(minutes=-30))
+    for one in others:
+        record(service, "offered", one)
+    clock.advance(timedelta(minutes=30))
+    record(service, "offered", moving)
+    service.catch_up()
+    move_slice(stores, _LAST, 1)
+    clock.advance(timedelta(minutes=-10))
+    record(service, "accepted", moving)
+    # when
+    with courier_of(service) as courier:
+        deliver(courier)
+    # then
+    assert [kind for _, kind in arrived(receiver, made.secret)] == ["offered"] * 3 + ["accepted"]
 
 
 def test_what_a_killed_mover_leaves_changes_nothing_of_what_is_sent(

@@ -97,17 +97,20 @@ NOTE_ALL_READ: LiteralString = f"""
 """
 NOTE_DELIVERED: LiteralString = f"""
     UPDATE webhook_endpoints
-    SET {_MOVE_ON}, delivered = delivered + 1, resting_until = NULL, failures = 0, failing_since = NULL
+    SET {_MOVE_ON}, delivered = delivered + %(number)s, resting_until = NULL, failures = 0,
+        failing_since = NULL
     WHERE id = %(endpoint)s
 """
 NOTE_FAILED: LiteralString = f"""
     UPDATE webhook_endpoints
-    SET {_MOVE_ON}, failed = failed + 1, failures = failures + 1,
-        given_up = given_up + (%(dead_at)s::timestamptz IS NOT NULL)::integer,
-        failing_since = coalesce(failing_since, %(now)s), resting_until = %(resting_until)s
+    SET {_MOVE_ON}, failed = failed + %(number)s, failures = failures + 1,
+        given_up = given_up + %(given_up)s, failing_since = coalesce(failing_since, %(now)s),
+        resting_until = %(resting_until)s
     WHERE id = %(endpoint)s
 """
-DELETE_DELIVERY: LiteralString = "DELETE FROM webhook_deliveries WHERE endpoint = %s AND position = %s"
+DELETE_DELIVERIES: LiteralString = """
+    DELETE FROM webhook_deliveries WHERE endpoint = %s AND position = ANY(%s::bigint[])
+"""
 INSERT_DELIVERY: LiteralString = """
     INSERT INTO webhook_deliveries (
         endpoint, position, name, visitor, attempts, next_attempt_at, last_attempt_at, last_status,

@@ -11,7 +11,7 @@ from psycopg import Cursor
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.positions import LogPosition, PositionVector, by_shard
+from offerlog_application.ports.positions import LogPosition, PositionVector, by_shard, latest_position
 from offerlog_application.ports.shards import HOME
 from offerlog_application.ports.webhooks import (
     MOST_ENDPOINTS,
@@ -19,6 +19,7 @@ from offerlog_application.ports.webhooks import (
     DeliveryTurn,
     DisableReason,
     EnabledWebhook,
+    WebhookAttempts,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookLag,
@@ -204,29 +205,31 @@ class PostgresWebhooks:
             cursor.execute(statements.INSERT_DELIVERY, asdict(delivery))
             cursor.execute(statements.NOTE_READ, _moving_on(delivery.endpoint, delivery.position))
 
-    def note_delivered(self, endpoint: str, position: int) -> None:
-        """Note that an event was delivered: its delivery goes, and the endpoint is not failing."""
+    def note_attempts(self, attempts: WebhookAttempts) -> None:
+        """Note the results of some attempts: all of them, or none."""
+        endpoint, delivered, failed = attempts.endpoint, list(attempts.delivered), attempts.failed
         with self._changing() as cursor:
-            cursor.execute(statements.DELETE_DELIVERY, (endpoint, position))
-            cursor.execute(statements.NOTE_DELIVERED, _moving_on(endpoint, position))
+            if delivered:
+                cursor.execute(statements.DELETE_DELIVERIES, (endpoint, delivered))
+                row = {**_moving_on(endpoint, _latest(delivered)), "number": len(delivered)}
+                cursor.execute(statements.NOTE_DELIVERED, row)
+            if failed:
+                store_one = statements.UPDATE_DELIVERY if attempts.are_resent else statements.INSERT_DELIVERY
+                for one in failed:
+                    cursor.execute(store_one, asdict(one))
+                row = {
+                    **_moving_on(endpoint, _latest([one.position for one in failed])),
+                    "number": len(failed),
+                    "given_up": sum(one.dead_at is not None for one in failed),
+                    "now": attempts.ended_at,
+                    "resting_until": attempts.resting_until,
+                }
+                cursor.execute(statements.NOTE_FAILED, row)
 
     def postpone(self, endpoint: str, position: int, until: datetime) -> None:
         """Let a delivery wait, without an attempt: its event cannot be read now."""
         with self._changing() as cursor:
             cursor.execute(statements.POSTPONE, (until, endpoint, position))
-
-    def note_failed(
-        self, delivery: WebhookDelivery, now: datetime, resting_until: datetime | None, *, is_resent: bool
-    ) -> None:
-        """Store a delivery after an attempt that failed, and count the failure of its endpoint.
-
-        A delivery that was stored before is changed only if it is still there.
-        """
-        moving_on = _moving_on(delivery.endpoint, delivery.position)
-        row = {**asdict(delivery), **moving_on, "now": now, "resting_until": resting_until}
-        with self._changing() as cursor:
-            cursor.execute(statements.UPDATE_DELIVERY if is_resent else statements.INSERT_DELIVERY, row)
-            cursor.execute(statements.NOTE_FAILED, row)
 
     def deliveries(self, endpoint: str, *, are_dead: bool, limit: int) -> Sequence[WebhookDelivery]:
         """List dead letters of an endpoint, or deliveries that wait, by position."""
@@ -332,6 +335,10 @@ def _split(position: LogPosition) -> tuple[int, list[int]]:
     """Return the part of a position for the home, or for the only server, and those for the others."""
     parts = by_shard(position)
     return parts.get(HOME, 0), [one for shard, one in sorted(parts.items()) if shard != HOME]
+
+
+def _latest(positions: Sequence[int]) -> LogPosition:
+    return latest_position(positions) or 0
 
 
 def _moving_on(endpoint: str, position: LogPosition) -> dict[str, Any]:
