@@ -18,7 +18,7 @@ class OfferlogError(Exception):
         |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log
         |  `- RefusalsLockedError, ShardUnavailableError  offerlog_application.ports
-        |     `- SliceInMotionError                    offerlog_application.ports.shards
+        |     `- SliceInMotionError, EndUnknownError       offerlog_application.ports.shards
         |- OutcomeUnknownError                           offerlog_application.ports.event_log
         |  `- WriterFailedError                          offerlog_application.recording.writer_errors
         |- VersionConflictError, StaleEpochError, ClosedError, UnreadableEventError, SliceElsewhereError

@@ -20,6 +20,7 @@ from offerlog_application.ports.shards import (
     MoveProgress,
     ShardError,
     ShardState,
+    ShardUnavailableError,
     ShardUnreachedError,
 )
 from offerlog_application.sharding.checking import StoreContent, find_faults
@@ -291,7 +292,8 @@ class Installation:
                     store.check_number(shard)
                 except StoreUnavailableError as error:
                     if silent is None:
-                        raise
+                        slices = self._home.directory().read_map().slices_of(shard)
+                        raise ShardUnavailableError(shard, slices, error) from error
                     silent[shard] = error
                 else:
                     stores[shard] = store

@@ -85,7 +85,10 @@ def _check_one_is_away(command: CommandLine, home: str, other: str) -> None:
     assert shown[4].startswith("Shard 1: the store cannot be reached: connection failed")
     assert "shard 1: the store cannot be reached" in command.fails("shards", "move", "3", "--to", "1", code=1)
     missing = "0-2,4-9"
-    assert f"shard 1 (slices: {missing})" in command("report", code=1).errors
+    errors = command("report", code=1).errors  # one line, and no warning with the same cause before it
+    assert errors.startswith(f"offerlog: shard 1 (slices: {missing})")
+    assert errors.count("connection failed") == 1
+    assert f"shard 1 (slices: {missing})" in command.fails("shards", "verify", code=1)
     partial = command("report", "--partial", "--format", "json").json
     assert partial["missing_slices"] == missing
     counted = [sum(row["metrics"]["nWebActionsOffered"] for row in one) for one in (partial["rows"], whole)]

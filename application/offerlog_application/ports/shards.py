@@ -250,6 +250,28 @@ class SliceInMotionError(ShardUnavailableError):
         self.args = (self.summary,)
 
 
+class EndUnknownError(ShardUnavailableError):
+    """The present end of all logs is wanted, and that of a server that does not answer is not known.
+
+    Args:
+        error: The error of that server.
+        instead: What can be done without that server.
+    """
+
+    def __init__(self, error: ShardUnavailableError, instead: str) -> None:
+        super().__init__(
+            error.shard,
+            error.slices,
+            StoreUnavailableError(error.detail, error.trouble, table=error.table, holder=error.holder),
+        )
+        words = (
+            "; nothing was changed, as the end of its log is not known meanwhile: try again once it answers,"
+            f" or {instead}"
+        )
+        self.summary += words
+        self.args = (f"{self.args[0]}{words}",)
+
+
 class PartlyRecordedError(OfferlogError):
     """Some of the signals of a request were recorded, and a shard could not record the others.
 

@@ -3,6 +3,7 @@
 import base64
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -12,6 +13,7 @@ from offerlog_application.feed.reading_feed import EventFeed
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.positions import LogPosition
+from offerlog_application.ports.shards import EndUnknownError, ShardUnavailableError
 from offerlog_application.ports.webhooks import (
     DisableReason,
     UnknownWebhookError,
@@ -123,6 +125,7 @@ class Webhooks(OrganizationScope):
             ArgumentError: An address to which nothing may be sent, an unknown type, or a wrong position.
             MalformedSignalError: A text is not the id of an action map.
             WebhookLimitError: The organization has too many.
+            EndUnknownError: It is to begin at the present end, and a server cannot be reached.
         """
         wanted, scope = FeedFilter.parse(types, action_maps), self._of(organization)
         sender = self._make_sender()
@@ -131,7 +134,7 @@ class Webhooks(OrganizationScope):
         finally:
             sender.close()
         if after is not None:
-            self._feed.page(after, limit=1, organization=scope, settling_seconds=0.0)  # no event ahead of it
+            self._check_position(after, scope)
         secret = secrets.token_bytes(_SECRET_BYTES)
         endpoint = WebhookEndpoint(
             f"wh_{secrets.token_hex(_ID_BYTES)}",
@@ -140,10 +143,33 @@ class Webhooks(OrganizationScope):
             tuple(sorted(wanted.names)),
             tuple(sorted(format_uuid(one) for one in wanted.action_maps)),
             self._clock.now(),
-            self._feed.end() if after is None else after,
+            self._find_end("begin after a position that is known") if after is None else after,
         )
         self._store.insert(endpoint, secret)
         return NewWebhook(endpoint, spell_secret(secret))
+
+    def _check_position(self, after: LogPosition, organization: str) -> None:
+        """Check that no event of a server that can be reached is to have had a position later on.
+
+        Raises:
+            ArgumentError: It is a wrong position.
+        """
+        with suppress(ShardUnavailableError):
+            self._feed.page(after, limit=1, organization=organization, settling_seconds=0.0)
+
+    def _find_end(self, instead: str) -> LogPosition:
+        """Return the present end of the log.
+
+        Args:
+            instead: What can be done while a server cannot be reached.
+
+        Raises:
+            EndUnknownError: One cannot.
+        """
+        try:
+            return self._feed.end()
+        except ShardUnavailableError as error:
+            raise EndUnknownError(error, instead) from error
 
     def all(self, *, organization: str | None = None) -> Sequence[WebhookLag]:
         """List the endpoints of an organization with their lag, in the order of their making."""
@@ -225,10 +251,11 @@ class Webhooks(OrganizationScope):
 
         Raises:
             UnknownWebhookError: The organization has none of that id.
+            EndUnknownError: The present end is wanted, and a server cannot be reached.
         """
         found = self.find(endpoint, organization=organization)
         if skip:
-            self._store.skip(found.id, self._feed.end())
+            self._store.skip(found.id, self._find_end("enable it without leaving anything out"))
         self._store.enable(found.id)
         return self.find(endpoint, organization=organization)
 

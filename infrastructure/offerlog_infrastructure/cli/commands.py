@@ -53,6 +53,7 @@ from offerlog_infrastructure.cli import (
 )
 from offerlog_infrastructure.cli.everywhere import OfferlogGroup, hand_down
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
+from offerlog_infrastructure.cli.held_warnings import HeldWarnings
 from offerlog_infrastructure.cli.output import OneLine
 from offerlog_infrastructure.presentation.escaping import spell_out
 
@@ -156,11 +157,13 @@ def run() -> NoReturn:
     gc.set_threshold(100_000, 20, 50)
     if logging.lastResort is not None:  # warnings of background threads look like errors of commands
         logging.lastResort.setFormatter(OneLine("offerlog: %(message)s"))
+        logging.lastResort = HeldWarnings(logging.lastResort)
     streams.open_all()
     try:
         code = _run()
     except KeyboardInterrupt:  # a second signal while the first one was reported
         code = ending.exit_code()
+    _show_warnings()
     ending.end_silently()
     streams.close_output()
     sys.exit(code)
@@ -209,8 +212,16 @@ def _end_of_usage(error: TyperException) -> int:
 
 def _end_of(error: Exception) -> int:
     """Print one line about an error; returns the exit code."""
-    _say(describe_error(error))
+    text = describe_error(error)
+    _show_warnings(text)
+    _say(text)
     return code_of(error)
+
+
+def _show_warnings(error: str = "") -> None:
+    """Show the warnings that are held, but for those whose cause this error names."""
+    if isinstance(logging.lastResort, HeldWarnings):
+        logging.lastResort.show_held(error)
 
 
 def describe_error(error: Exception) -> str:

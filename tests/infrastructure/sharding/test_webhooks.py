@@ -9,7 +9,8 @@ import pytest
 
 from offerlog.testing import SettableClock
 from offerlog_application.ports.positions import by_shard
-from offerlog_application.ports.shards import HOME, ShardUnavailableError
+from offerlog_application.ports.shards import HOME, EndUnknownError, ShardUnavailableError
+from offerlog_application.ports.webhooks import WebhookEndpoint
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_application.webhooks import delivering
 from offerlog_application.webhooks.courier import Courier
@@ -243,6 +244,7 @@ def test_a_server_that_is_down_delays_its_own_events_alone(
         record(service, "offered", there[1])
         stores.proxy.go_away()
         try:
+            _check_the_end_is_not_known(service, made.endpoint)
             # when
             until(lambda: service.webhooks.all()[0].lag_seconds is None, 60)
             clock.advance(timedelta(minutes=1))
@@ -279,6 +281,19 @@ def test_a_server_that_is_down_delays_its_own_events_alone(
     for listed in service.webhooks.all():
         assert (listed.endpoint.pending, listed.endpoint.dead_letters, listed.lag_events) == (0, 0, 0)
     assert len(receiver.got) == 6 + 2
+
+
+def _check_the_end_is_not_known(service: ShardedOfferlog, endpoint: WebhookEndpoint) -> None:
+    """Check that a present end is wanted of no server that is down, and that a known position is enough."""
+    wanted: tuple[Callable[[], object], ...] = (
+        lambda: service.webhooks.create(endpoint.url),
+        lambda: service.webhooks.enable(endpoint.id, skip=True),
+    )
+    for begin in wanted:
+        with pytest.raises(EndUnknownError, match=r"^shard 1 .* nothing was changed, .* try again .* or "):
+            begin()
+    other = service.webhooks.create(endpoint.url, types=["qualified"], after=endpoint.position)
+    service.webhooks.delete(other.endpoint.id)
 
 
 def _die(*_: object, **__: object) -> None:
