@@ -55,6 +55,7 @@ __all__ = [
     "Eligibility",
     "EmbeddedError",
     "EmbeddedServer",
+    "EndUnknownError",
     "EndedWorker",
     "Erasure",
     "ErasureUnfinishedError",

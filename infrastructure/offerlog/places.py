@@ -50,6 +50,7 @@ MODULES: Final = {
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
     "offerlog_application.ports.positions": ("PositionVector", "UnknownPositionError"),
     "offerlog_application.ports.shards": (
+        "EndUnknownError",
         "NotOverShardsError",
         "PartlyRecordedError",
         "ShardBusyError",

@@ -88,6 +88,7 @@ from offerlog_application.ports.sealed_tree import CheckpointFolderError as Chec
 from offerlog_application.ports.sealed_tree import ForkError as ForkError
 from offerlog_application.ports.sealed_tree import NotSealedError as NotSealedError
 from offerlog_application.ports.sealed_tree import TreeProgress as TreeProgress
+from offerlog_application.ports.shards import EndUnknownError as EndUnknownError
 from offerlog_application.ports.shards import NotOverShardsError as NotOverShardsError
 from offerlog_application.ports.shards import PartlyRecordedError as PartlyRecordedError
 from offerlog_application.ports.shards import ShardBusyError as ShardBusyError

@@ -3,8 +3,8 @@
 ::
 
     servers.json                  the servers with their slices and files, and the SHA-256 of each file
-    shard-0-1f0c93aa.offerlog     the part of the home, a backup file like that of a store by itself
-    shard-1-1f0c93aa.offerlog     that of shard 1
+    shard-0-1f0c93aa.offerlog     the part of the home, a backup file like that of a single store
+    shard-1-1f0c93aa.offerlog     the part of shard 1
 
 The parts have the first digits of the backup's id in their names. So a new backup may be made in the folder
 of an older one: the list is replaced in one step, and then the older parts are removed.
@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,6 +92,8 @@ class BackupFolder:
     def filled(self, *, replace: bool) -> Iterator[None]:
         """Fill the folder during a block. It is made if it is missing, for its owner alone.
 
+        If the block ends with an error, and nothing is in the folder that was made, it is removed again.
+
         Args:
             replace: True if it may hold a backup already, which is to be replaced.
 
@@ -103,6 +105,7 @@ class BackupFolder:
                 raise BackupFileError(
                     self.path, "is a file, and the backup of several servers is a folder: give another name"
                 )
+            missing = [one for one in (self.path, *self.path.parents) if not one.exists()]
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -112,6 +115,11 @@ class BackupFolder:
                 raise BackupFileError(self.path, "is being made by another process") from error
             self._check_free(replace=replace)
             yield
+        except BaseException:
+            with suppress(OSError):  # one that is not empty stays, and so do those around it
+                for one in missing:
+                    one.rmdir()
+            raise
         finally:
             os.close(descriptor)
 
@@ -124,7 +132,8 @@ class BackupFolder:
             others = {one.name for one in self.path.iterdir()} - {one.name for one in self._own_files()}
         if others:
             raise BackupFileError(
-                self.path, f"is a folder with other files, such as {min(others)}: give one of its own"
+                self.path,
+                f"is a folder with other files, such as {min(others)}: give an empty or a new folder",
             )
 
     def place_of(self, backup: str, shard: int) -> Path:
@@ -192,7 +201,7 @@ class BackupFolder:
         except OSError as error:
             raise BackupFileError(place, f"cannot be read: {error.strerror or error}") from error
         if digest.hexdigest() != part.sha256:
-            raise BackupFileError(place, f"is not the one that {SERVERS} describes; take another copy")
+            raise BackupFileError(place, f"is not the file that {SERVERS} describes; take another copy")
         return place
 
     def _own_files(self) -> Iterator[Path]:

@@ -1,13 +1,15 @@
 """The archives of restored servers: copies in a new folder, so that the former servers keep theirs.
 
-A folder for a copy has a mark until the restore is done. So a restore that was killed may clear it, and
-nothing else is ever cleared.
+A folder for a copy has a mark until the restore is done, with the id of the installation that the restored
+servers will be. A restore that was killed goes on with the same id. So it may clear its own copy, and nothing
+else is ever cleared: not that of another restore of the same backup either.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_infrastructure.archive.errors import ArchiveCopyError
@@ -23,11 +25,18 @@ from offerlog_infrastructure.postgres.backup.restored_archive import (
 )
 
 _MARK: Final = ".restoring"
-"""A file with the id of the backup, in each folder for a copy until the restore is done."""
+"""A file with the id of the installation to be, in each folder for a copy until the restore is done."""
 
 
-def check_folders(request: ServersRequest, manifests: Mapping[int, Manifest]) -> None:
+def check_folders(
+    request: ServersRequest, manifests: Mapping[int, Manifest], installation: UUID | None
+) -> None:
     """Check that each archive can be copied, before anything is made.
+
+    Args:
+        request: The restore.
+        manifests: What each part of the backup holds.
+        installation: The id of the installation to be, of a restore that goes on; None for a new one.
 
     Raises:
         BackupFileError: There are archived files, and no new folder for copies.
@@ -46,14 +55,21 @@ def check_folders(request: ServersRequest, manifests: Mapping[int, Manifest]) ->
         for place in (manifest.archive, place_of_server(request.archive, number))
         if place is not None and not is_url(place)
     }
-    for folder, manifest in _folders(request, with_files):
+    for folder in _folders(request, with_files):
         if folder.resolve() in sources:
             raise BackupFileError(
                 request.folder.path,
                 f"has its archive in {folder}, which stays as it is: name a new folder with --archive-copy",
             )
         try:
-            if folder.exists() and any(folder.iterdir()) and not _is_marked(folder, manifest):
+            mark = _read_mark(folder)
+            if mark is not None and mark != str(installation):
+                raise BackupFileError(
+                    request.folder.path,
+                    f"needs a folder for the copy of its archive, and another restore that has not ended has"
+                    f" its copy in {folder}: name a new folder with --archive-copy, or go on with that one",
+                )
+            if mark is None and folder.exists() and any(folder.iterdir()):
                 raise BackupFileError(
                     request.folder.path,
                     f"needs a folder for the copy of its archive, and {folder} is not empty, as that of a"
@@ -64,19 +80,22 @@ def check_folders(request: ServersRequest, manifests: Mapping[int, Manifest]) ->
 
 
 def copy_archives(
-    request: ServersRequest, targets: Mapping[int, RestoreTarget], manifests: Mapping[int, Manifest]
+    request: ServersRequest,
+    targets: Mapping[int, RestoreTarget],
+    manifests: Mapping[int, Manifest],
+    installation: UUID,
 ) -> None:
     """Copy the archive of each loaded server that has files in one into its part of the folder.
 
     Raises:
-        ArchiveCopyError: A folder cannot be made.
+        ArchiveCopyError: A folder cannot be made, or another restore has taken it meanwhile.
         ArchiveUnavailableError: A file is missing or was changed.
     """
     for number, manifest in manifests.items():
         if not manifest.archived_files:
             forget_archive(targets[number].dsn, request.schema)
             continue
-        ((folder, _),) = _folders(request, {number: manifest})
+        (folder,) = _folders(request, [number])
         dsn, stage = targets[number].dsn, f"shard {number}: copying the archive"
         if is_archive_at(dsn, request.schema, folder):
             continue  # an interrupted restore has done so
@@ -84,13 +103,7 @@ def copy_archives(
         def on_file(done: int, total: int, stage: str = stage) -> None:
             request.on_progress(RebuildProgress(stage, done, max(total, 1)))
 
-        try:
-            if _is_marked(folder, manifest):
-                shutil.rmtree(folder)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / _MARK).write_text(manifest.id)
-        except OSError as error:
-            raise ArchiveCopyError(folder, error.strerror or str(error)) from error
+        _take_folder(folder, installation)
         try:
             copy_archive(dsn, request.schema, place_of_server(request.archive, number), folder, on_file)
         except BaseException:
@@ -98,23 +111,42 @@ def copy_archives(
             raise
 
 
-def remove_marks(request: ServersRequest, manifests: Mapping[int, Manifest]) -> None:
-    """Remove the marks of the folders: the restore is done."""
-    for folder, manifest in _folders(request, manifests):
-        if _is_marked(folder, manifest):
+def remove_marks(request: ServersRequest, numbers: Iterable[int], installation: UUID) -> None:
+    """Remove the marks of the folders of these servers: the restore is done."""
+    for folder in _folders(request, numbers):
+        if _read_mark(folder) == str(installation):
             (folder / _MARK).unlink()
 
 
-def _folders(request: ServersRequest, manifests: Mapping[int, Manifest]) -> Iterator[tuple[Path, Manifest]]:
-    """List the folder for the copy of each server."""
-    for number, manifest in manifests.items():
-        copy = None if request.archive_copy is None else str(request.archive_copy)
-        if place := place_of_server(copy, number):
-            yield Path(place), manifest
+def _take_folder(folder: Path, installation: UUID) -> None:
+    """Make the folder for a copy and mark it; clear what this restore has left there before.
 
-
-def _is_marked(folder: Path, manifest: Manifest) -> bool:
+    Raises:
+        ArchiveCopyError: It cannot be made, or another restore has taken it meanwhile.
+    """
     try:
-        return (folder / _MARK).read_text() == manifest.id
+        if _read_mark(folder) == str(installation):
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / _MARK).open("x") as mark:  # of two restores one makes it
+            mark.write(str(installation))
+    except FileExistsError:
+        raise ArchiveCopyError(folder, "another restore has taken it meanwhile") from None
+    except OSError as error:
+        raise ArchiveCopyError(folder, error.strerror or str(error)) from error
+
+
+def _folders(request: ServersRequest, numbers: Iterable[int]) -> Iterator[Path]:
+    """List the folder for the copy of each of these servers."""
+    copy = None if request.archive_copy is None else str(request.archive_copy)
+    for number in numbers:
+        if place := place_of_server(copy, number):
+            yield Path(place)
+
+
+def _read_mark(folder: Path) -> str | None:
+    """Return the mark of a folder; None without one."""
+    try:
+        return (folder / _MARK).read_text()
     except FileNotFoundError:
-        return False
+        return None

@@ -85,15 +85,16 @@ def restore_servers(request: ServersRequest) -> RestoredServers:
                 raise BackupFileError(places[number], "belongs to another backup; take another copy")
             for key_id in manifest.keys:
                 request.keyring.check_holds(key_id)
-        check_folders(request, manifests)
         erased = find_erasures_of_servers(request.erasures, manifests)
         targets = _reach_targets(request, [*manifests], held)
-        installation = uuid4()
+        begun = targets[HOME].find_installation()
+        check_folders(request, manifests, begun)
+        installation = begun or uuid4()
         for target in targets.values():  # the home first: it knows how far an interrupted restore was
             installation = target.begin(UUID(made.id), installation)
         for number in sorted(targets, reverse=True):
             _load(request, targets[number], backups[number], installation)
-        return _make_ready(request, made, targets, manifests, erased)
+        return _make_ready(request, made, targets, manifests, erased, installation=installation)
 
 
 def _reach_targets(
@@ -137,9 +138,11 @@ def _make_ready(
     targets: Mapping[int, RestoreTarget],
     manifests: Mapping[int, Manifest],
     erased: list[Tombstone],
+    *,
+    installation: UUID,
 ) -> RestoredServers:
     """Verify and complete loaded stores, and let services use them."""
-    _complete(request, targets, manifests)
+    _complete(request, targets, manifests, installation)
     directory = _find_directory(request, targets)
     with request.open_service(directory) as service:
         evidence = service.evidence
@@ -172,7 +175,7 @@ def _make_ready(
         if number != HOME:
             target.finish()
     targets[HOME].finish_home(directory.shard_map, directory.urls)
-    remove_marks(request, manifests)
+    remove_marks(request, manifests, installation)
     servers = {
         number: RestoredServer(
             manifests[number],
@@ -216,7 +219,10 @@ class _Erasing:
 
 
 def _complete(
-    request: ServersRequest, targets: Mapping[int, RestoreTarget], manifests: Mapping[int, Manifest]
+    request: ServersRequest,
+    targets: Mapping[int, RestoreTarget],
+    manifests: Mapping[int, Manifest],
+    installation: UUID,
 ) -> None:
     """Add to loaded stores what is not in their dumps, or may not fit."""
     policies = targets[HOME].policies()
@@ -226,7 +232,7 @@ def _complete(
         tables = _tables(request, target)
         tables.analyze()
         tables.make_bi_views()
-    copy_archives(request, targets, manifests)
+    copy_archives(request, targets, manifests, installation)
 
 
 def _compare(

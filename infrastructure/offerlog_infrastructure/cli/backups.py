@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offerlog_infrastructure.cli.backups_of_servers import (
+    RestoreOptions,
     backup_servers,
     name_checkpoint,
     restore_folder,
@@ -197,15 +198,17 @@ def restore(
     erasures = ErasureSource(folder, later_store, is_answered=nobody or erase is not None)
     if file.expanduser().is_dir():
         restore_folder(
-            BackupFolder(file),
-            shard or [],
-            data,
-            keyring,
-            organization,
-            erasures,
-            erase,
-            archive,
-            archive_copy,
+            RestoreOptions(
+                folder=BackupFolder(file),
+                urls=shard or [],
+                data=data,
+                keyring=keyring,
+                organization=organization,
+                erasures=erasures,
+                erase=erase,
+                archive=archive,
+                archive_copy=archive_copy,
+            )
         )
         return
     if not file.expanduser().exists():

@@ -1,9 +1,9 @@
 """The commands backup and restore over several servers."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -16,6 +16,7 @@ from offerlog_infrastructure.cli.streams import telling
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
+    from offerlog_application.ports.rebuilds import RebuildProgress
     from offerlog_application.ports.shards import Directory
     from offerlog_infrastructure.backups.backup_file import Manifest
     from offerlog_infrastructure.backups.backup_folder import BackupFolder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.backups.past_erasures import ErasureSource
     from offerlog_infrastructure.backups.restored_servers import RestoredServer, RestoredServers
     from offerlog_infrastructure.backups.signed_before import SignedBefore
+    from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 
 
 def warn_of_keyring(keys: Path) -> None:
@@ -117,20 +119,10 @@ def warnings_of(before: "SignedBefore", shard: int = 0) -> list[str]:
     return found
 
 
-def restore_folder(
-    folder: "BackupFolder",
-    urls: Sequence[str],
-    data: Path | None,
-    keyring: Path | None,
-    organization: str | None,
-    erasures: "ErasureSource",
-    erase: Path | None,
-    archive: str | None,
-    archive_copy: Path | None,
-) -> None:
-    """Restore several servers from a folder, and print what was restored.
+class RestoreOptions(NamedTuple):
+    """The options of a restore of several servers.
 
-    Args:
+    Attributes:
         folder: The backup.
         urls: The addresses for all servers but the home.
         data: The folder of an embedded home; None for that of the settings, if no server is set there.
@@ -139,63 +131,30 @@ def restore_folder(
         erasures: The lists of erasures since the backup.
         erase: A file of further visitors to erase; None for none.
         archive: The place of the archive; None if it is where the home had it.
-        archive_copy: A new folder for the copy of the archive.
+        archive_copy: A new folder for the copy of the archive; None for none.
     """
-    # `--help` need not wait for the store's libraries.
-    from offerlog_infrastructure.backups.restored_servers import ServersRequest  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.backups.restoring_of_servers import restore_servers  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.composition import SCHEMA, open_restored  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.installation import Installation  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
 
-    if erasures.later_store is not None:
+    folder: "BackupFolder"
+    urls: Sequence[str]
+    data: Path | None
+    keyring: Path | None
+    organization: str | None
+    erasures: "ErasureSource"
+    erase: Path | None
+    archive: str | None
+    archive_copy: Path | None
+
+
+def restore_folder(options: RestoreOptions) -> None:
+    """Restore several servers from a folder, and print what was restored."""
+    if options.erasures.later_store is not None:
         raise usage(
             "--later-store is for a store that is the only one; of several servers, the folders of"
             " checkpoints have the lists of erasures"
         )
-    settings = read_settings()
-    _check_addresses(folder, urls)
-    keys = FileKeyring(keyring or settings.keyring)
-    failed = 0
-    with ExitStack() as held:
-        home = None if data else settings.database_url
-        if home is None:
-            place = (data or settings.data or default_data_dir()).expanduser().absolute()
-            keys.check_outside(place)
-            home = held.enter_context(EmbeddedServer.acquire(place)).dsn
-
-        def open_service(directory: "Directory") -> "Offerlog":
-            return open_restored(home, keys, organization, directory)
-
-        def find_faults(directory: "Directory") -> Sequence[str]:
-            with Installation(None, home, keys, directory=directory) as installation:
-                return installation.verify()
-
-        def erase_more(service: "Offerlog") -> None:
-            nonlocal failed
-            if erase is not None:
-                failed = erase_file(service, erase, "cookie")
-
-        on_progress = held.enter_context(event_bar("restoring", "steps"))
-        restored = restore_servers(
-            ServersRequest(
-                folder=folder,
-                home=home,
-                urls=urls,
-                keyring=keys,
-                erasures=erasures,
-                schema=SCHEMA,
-                open_service=open_service,
-                find_faults=find_faults,
-                checkpoints=settings.checkpoints,
-                archive=archive,
-                archive_copy=archive_copy and archive_copy.expanduser().absolute(),
-                erase_more=erase_more,
-                on_progress=on_progress,
-            )
-        )
+    _check_addresses(options.folder, options.urls)
+    with _reached_home(options) as (home, keys), event_bar("restoring", "steps") as on_progress:
+        restored, failed = _restore(options, home, keys, on_progress)
     with telling("the servers are restored"):
         print_json(_describe(restored))
     for number, server in restored.servers.items():
@@ -203,6 +162,78 @@ def restore_folder(
             typer.echo(f"offerlog: shard {number}: {sentence}", err=True)
     if failed:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _reached_home(options: RestoreOptions) -> "Iterator[tuple[str, FileKeyring]]":
+    """Reach the database for the home; an embedded one runs during the block.
+
+    Yields:
+        Its address, and the keyring.
+    """
+    # `--help` need not wait for the store's libraries.
+    from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
+
+    settings = read_settings()
+    keys = FileKeyring(options.keyring or settings.keyring)
+    if options.data is None and settings.database_url is not None:
+        yield settings.database_url, keys
+        return
+    place = (options.data or settings.data or default_data_dir()).expanduser().absolute()
+    keys.check_outside(place)
+    with EmbeddedServer.acquire(place) as server:
+        yield server.dsn, keys
+
+
+def _restore(
+    options: RestoreOptions,
+    home: str,
+    keys: "FileKeyring",
+    on_progress: "Callable[[RebuildProgress], None]",
+) -> "tuple[RestoredServers, int]":
+    """Restore the servers; returns them, and the number of erasures of the options that failed."""
+    # `--help` need not wait for the store's libraries.
+    from offerlog_infrastructure.backups.restored_servers import ServersRequest  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.backups.restoring_of_servers import restore_servers  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.composition import SCHEMA, open_restored  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.installation import Installation  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
+
+    failed = 0
+
+    def open_service(directory: "Directory") -> "Offerlog":
+        return open_restored(home, keys, options.organization, directory)
+
+    def find_faults(directory: "Directory") -> Sequence[str]:
+        with Installation(None, home, keys, directory=directory) as installation:
+            return installation.verify()
+
+    def erase_more(service: "Offerlog") -> None:
+        nonlocal failed
+        if options.erase is not None:
+            failed = erase_file(service, options.erase, "cookie")
+
+    copy = options.archive_copy
+    restored = restore_servers(
+        ServersRequest(
+            folder=options.folder,
+            home=home,
+            urls=options.urls,
+            keyring=keys,
+            erasures=options.erasures,
+            schema=SCHEMA,
+            open_service=open_service,
+            find_faults=find_faults,
+            checkpoints=read_settings().checkpoints,
+            archive=options.archive,
+            archive_copy=copy and copy.expanduser().absolute(),
+            erase_more=erase_more,
+            on_progress=on_progress,
+        )
+    )
+    return restored, failed
 
 
 def _check_addresses(folder: "BackupFolder", urls: Sequence[str]) -> None:

@@ -116,9 +116,9 @@ def retire(
     """Remove a former key from the keyring, for good.
 
     Refused while it encrypts a key of the store, or of any of several
-    servers. Whatever else needs it can
-    never be opened again: backups from before the rotation, and other stores
-    with the same keyring that were not rotated.
+    servers. Whatever else needs it can never be opened again: backups from
+    before the rotation, and other stores with the same keyring that were not
+    rotated.
     """
     with store.open(Access.MAINTAIN, project=False) as service:
         warning = f"backups and other stores that need the key {key} can never be opened again"

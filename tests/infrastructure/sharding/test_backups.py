@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from offerlog import (
     Offerlog,
+    ReportQuery,
     ShardError,
     ShardUnavailableError,
     StoreMissingError,
@@ -21,6 +23,7 @@ from offerlog import (
     open_offerlog,
 )
 from offerlog.testing import SettableClock
+from offerlog_infrastructure.archive.errors import ArchiveCopyError
 from offerlog_infrastructure.backups import copied_archives, making, programs, restoring_of_servers
 from offerlog_infrastructure.backups.backup_folder import SERVERS, BackupFolder
 from offerlog_infrastructure.backups.errors import BackupFileError, NoErasuresError
@@ -202,7 +205,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_made(
     part = next(copied.glob("shard-1-*"))
     whole = part.read_bytes()
     part.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(BackupFileError, match=f"{part.name} is not the one that {SERVERS} describes"):
+    with pytest.raises(BackupFileError, match=f"{part.name} is not the file that {SERVERS} describes"):
         _restore(backup, targets, copied)
     part.unlink()
     with pytest.raises(BackupFileError, match=f"{part.name} cannot be read"):
@@ -231,6 +234,7 @@ def test_a_backup_is_of_one_moment_or_is_not_made(
     with pytest.raises(ShardUnavailableError, match=r"^shard 1 \(slices: 6,8,a\)"):
         make_backup_of_servers(folder, backup.place)
     backup.stores.proxy.come_back()
+    assert not folder.path.exists()  # nothing was in it
     # a slice moves, or has not ended to move
     with psycopg.connect(other) as mover:
         mover.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_SPACE, builder._LOCK_NUMBER))
@@ -244,7 +248,7 @@ def test_a_backup_is_of_one_moment_or_is_not_made(
         is_of_several(backup.place._replace(database_url=other))
     assert not folder.is_one()
     # and the home comes last, and what it notes about the others stands still until then
-    taken = []
+    taken: list[str] = []
     check = snapshot.prepare_snapshot
 
     @contextmanager
@@ -254,6 +258,9 @@ def test_a_backup_is_of_one_moment_or_is_not_made(
             def look_and_take() -> Any:
                 taken.append(dsn)
                 assert rows(home, _SELECT_LOCKED) == [(one,) for one in _LOCKED]
+                if len(taken) == 1:  # a report names positions in logs whose snapshots are taken already
+                    with backup.stores.open() as service:
+                        service.issued_reports.issue(ReportQuery("default"), "an analyst")
                 return take()
 
             yield look_and_take
@@ -262,8 +269,7 @@ def test_a_backup_is_of_one_moment_or_is_not_made(
     monkeypatch.setattr(making, "dump_schema", _kill)
     with pytest.raises(KeyboardInterrupt):
         make_backup_of_servers(folder, backup.place)
-    assert len(taken) == 3
-    assert taken[-1] == home
+    assert (len(taken), taken[2], taken[5]) == (6, home, home)
     assert not folder.is_one()
 
 
@@ -303,6 +309,7 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
 ) -> None:
     """Neither the archive of the former servers nor a foreign folder is touched."""
     copy, source, asked = tmp_path / "copy", tmp_path / "archive", list[Path]()
+    first, second = uuid4(), uuid4()
     request: Any = SimpleNamespace(
         folder=BackupFolder(tmp_path), archive=None, archive_copy=None, schema=SCHEMA, on_progress=id
     )
@@ -311,12 +318,12 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
     for folder, message in ((None, "name a new folder"), (source, "has its archive in .*stays as it is")):
         request.archive_copy = folder
         with pytest.raises(BackupFileError, match=message):
-            copied_archives.check_folders(request, manifests)
+            copied_archives.check_folders(request, manifests, None)
     request.archive_copy = copy
     copy.mkdir()
     (copy / "mine.txt").touch()
     with pytest.raises(BackupFileError, match=r"copy is not empty, .*: name a new folder"):
-        copied_archives.check_folders(request, manifests)
+        copied_archives.check_folders(request, manifests, None)
     (copy / "mine.txt").unlink()
 
     def write_half(_dsn: str, _schema: str, _source: str | None, folder: Path, _show: object) -> None:
@@ -330,9 +337,14 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
     with monkeypatch.context() as killed:
         killed.setattr(shutil, "rmtree", lambda *_, **__: None)  # a kill leaves all as it is
         with pytest.raises(KeyboardInterrupt):
-            copied_archives.copy_archives(request, targets, manifests)
-    copied_archives.check_folders(request, manifests)
-    copied_archives.copy_archives(request, targets, manifests)
-    copied_archives.remove_marks(request, manifests)
+            copied_archives.copy_archives(request, targets, manifests, first)
+    # another restore of the same backup does not clear it, whether it looks before or behind the mark
+    with pytest.raises(BackupFileError, match="another restore that has not ended has its copy in"):
+        copied_archives.check_folders(request, manifests, second)
+    with pytest.raises(ArchiveCopyError, match="another restore has taken it"):
+        copied_archives.copy_archives(request, targets, manifests, second)
+    copied_archives.check_folders(request, manifests, first)
+    copied_archives.copy_archives(request, targets, manifests, first)
+    copied_archives.remove_marks(request, manifests, first)
     assert asked == [copy, copy]
     assert [one.name for one in copy.iterdir()] == ["half.parquet"]

@@ -92,6 +92,18 @@ class RestoreTarget:
         """The name of the database."""
         return str(conninfo_to_dict(self.dsn)["dbname"])
 
+    def find_installation(self) -> UUID | None:
+        """Return the id of the installation to be, of a restore that was interrupted; None without one.
+
+        Raises:
+            StoreUnavailableError: The server cannot be reached.
+        """
+        with server_reached():
+            if self._select(_SELECT_IS_MARKED) != [(True,)]:
+                return None
+            marks = self._select(_SELECT_MARK)
+        return UUID(str(marks[0][2])) if marks else None
+
     def begin(self, backup: UUID, installation: UUID) -> UUID:
         """Mark an empty database, or go on with one that was marked for this server of this backup.
 

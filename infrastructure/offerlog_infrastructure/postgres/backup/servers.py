@@ -6,7 +6,8 @@ dumps. A snapshot shows its store as it was then, whatever moves later.
 The home comes last: a shard has copies of the home's secrets, so the home must know whatever a shard knows.
 What goes the other way must not pass in between. Short signals that wait at the home leave it behind the
 commit of their shard; without a pause they might be in neither snapshot. The home notes how far each webhook
-is in the logs of the shards; it might be further than their snapshots.
+is in the logs of the shards; it might be further than their snapshots. A report that is issued names
+positions in the logs of the shards, too: if one is issued meanwhile, the snapshots are taken again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,12 @@ from psycopg.rows import tuple_row
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.shards import HOME, ShardError, ShardUnavailableError
 from offerlog_application.sharding.in_motion import find_in_motion
+from offerlog_domain.service_events import ReportIssued
 from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.postgres.backup.snapshot import StoreSnapshot, prepare_snapshot
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.errors import server_reached
+from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.log.short_signals import PARKINGS_TABLE
 from offerlog_infrastructure.postgres.shards.directory import ShardIdentity, check_shard
 from offerlog_infrastructure.postgres.shards.slice_keeping import keep_slices_of
@@ -41,6 +44,16 @@ _PAUSE_HOME: Final = sql.SQL(
     "BEGIN; SET LOCAL lock_timeout TO '10s';"
     " LOCK TABLE {}, webhook_endpoints, webhook_deliveries IN SHARE MODE"
 ).format(sql.Identifier(PARKINGS_TABLE))
+
+
+_HAS_ISSUED: LiteralString = f"""
+    SELECT EXISTS (
+        SELECT FROM offerlog_events
+        WHERE notification_id > %s AND notification_id <= {LAST_DRAWN} AND starts_with(topic, %s)
+    )
+"""
+_ISSUED: Final = f"{ReportIssued.stored_name}."
+_MOST_TRIES: Final = 3
 
 
 class _Server(NamedTuple):
@@ -85,12 +98,24 @@ def open_snapshots(dsn: str, schema: str) -> Iterator[Mapping[int, StoreSnapshot
 
     Raises:
         ShardUnavailableError: A server cannot be reached. Or a slice moves, or projections are rebuilt there.
-        ShardError: A move was interrupted and has not ended, or a server was added meanwhile.
+        ShardError: A move was interrupted and has not ended, or a server was added meanwhile, or reports are
+            issued without a pause.
         OfferlogError: See `open_snapshot`.
     """
+    for _ in range(_MOST_TRIES):
+        with ExitStack() as held:
+            found = _take_snapshots(dsn, schema, held)
+            if found is not None:
+                yield found
+                return
+    raise ShardError("reports are issued all the time, so nothing was backed up: run it again later")
+
+
+def _take_snapshots(dsn: str, schema: str, held: ExitStack) -> Mapping[int, StoreSnapshot] | None:
+    """Take snapshots of all servers, and keep them with `held`; None if a report was issued meanwhile."""
     with server_reached():
         home: Connection[Any] = open_unlimited(dsn, schema)
-    with ExitStack() as held, closing(home):
+    with closing(home):
         with server_reached():
             identity = _select_identity(home)
             servers = _select_servers(home, dsn)
@@ -108,12 +133,14 @@ def open_snapshots(dsn: str, schema: str) -> Iterator[Mapping[int, StoreSnapshot
                     )
             with server_reached():
                 home.execute(_PAUSE_HOME)
+                begin = _select_end(home)
             found: dict[int, StoreSnapshot] = {}
             for number in sorted(takes, reverse=True):
                 with _named(number, servers[number]):
                     found[number] = takes[number]()
             with server_reached():
                 home.execute("ROLLBACK")
+                is_issued = _has_issued(home, begin)
                 added = _select_servers(home, dsn).keys() - servers.keys()
             for number, keeper in keepers.items():
                 with _named(number, servers[number]), server_reached():
@@ -121,7 +148,7 @@ def open_snapshots(dsn: str, schema: str) -> Iterator[Mapping[int, StoreSnapshot
         _check_settled(found)
         if added:
             raise ShardError("a server was added meanwhile: run it again")
-        yield dict(sorted(found.items()))
+        return None if is_issued else dict(sorted(found.items()))
 
 
 def _keep_slices(
@@ -158,6 +185,20 @@ def _select_identity(connection: Connection[Any]) -> ShardIdentity | None:
         return None
     row = cursor.execute(_SELECT_IDENTITY).fetchone()
     return None if row is None else ShardIdentity(*row)
+
+
+def _select_end(home: Connection[Any]) -> int:
+    """Return the position of the last event of the home; 0 without one."""
+    row = (
+        home.cursor(row_factory=tuple_row).execute(f"SELECT coalesce(({SELECT_LAST_POSITION}), 0)").fetchone()
+    )
+    assert row is not None  # noqa: S101 - an aggregate gives a row
+    return int(row[0])
+
+
+def _has_issued(home: Connection[Any], begin: int) -> bool:
+    """Return True if a report was issued behind a position."""
+    return home.cursor(row_factory=tuple_row).execute(_HAS_ISSUED, (begin, _ISSUED)).fetchone() == (True,)
 
 
 def _select_servers(home: Connection[Any], dsn: str) -> dict[int, _Server]:
