@@ -56,10 +56,19 @@ _SELECT_MOVED: Final = """
 """
 
 
+_PRINT_BYTES_ESCAPED: Final = """
+    DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET bytea_output TO escape', current_database());
+    END $$
+"""
+
+
 @pytest.fixture
 def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
-    """A home with the slices 0 to 7, and a shard with the others."""
+    """A home with the slices 0 to 7, and a shard with the others. The databases print bytes escaped."""
     with make_stores(make_dsn, "8-f") as stores:
+        for one in stores.dsns:
+            _execute(one, _PRINT_BYTES_ESCAPED)
         yield stores
 
 
