@@ -203,6 +203,8 @@ class StoreSettings(BaseSettings):
             SettingsError: The file cannot be read, or has a key that is not a setting.
         """
         found = read_settings_file(Settings.file_keys())
+        if not found.values:
+            return found
         overruled = {name for name in Settings.model_fields if Settings.set_by_environment(name)}
         server = {"database_url", *_PASSWORDS}
         if "data" in overruled and "database_url" not in overruled:

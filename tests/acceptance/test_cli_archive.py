@@ -1,12 +1,14 @@
 """`offerlog archive`: old events go into files, and all is answered as before, in a restored store too."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from offerlog.testing import SettableClock
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.embedded import EmbeddedServer
 from support.command_line import CommandLine
 from support.journeys import DAY, an_id, journeys, signal
 from support.ready_stores import put_store
@@ -15,16 +17,17 @@ pytest.importorskip("pyarrow", reason="the extra archive is not installed")
 
 
 @pytest.fixture
-def old(cli_folder: Path) -> CommandLine:
-    """The command, over a store with old events and a new one."""
+def old(cli_folder: Path) -> Iterator[CommandLine]:
+    """The command, over a store with old events and a new one, whose server runs."""
     put_store(cli_folder / "store")
-    with open_offerlog(
-        data=cli_folder / "store", clock=SettableClock(DAY.replace(hour=12)), keep_deadlines=False
-    ) as service:
-        service.record(journeys(35))
-    offerlog = CommandLine(cli_folder / "store", "default")
-    offerlog("record", "-", given=json.dumps(signal("offered", visitor="new", createdDate=None)).encode())
-    return offerlog
+    with EmbeddedServer.acquire(cli_folder / "store"):
+        with open_offerlog(
+            data=cli_folder / "store", clock=SettableClock(DAY.replace(hour=12)), keep_deadlines=False
+        ) as service:
+            service.record(journeys(35))
+        offerlog = CommandLine(cli_folder / "store", "default")
+        offerlog("record", "-", given=json.dumps(signal("offered", visitor="new", createdDate=None)).encode())
+        yield offerlog
 
 
 def seen(offerlog: CommandLine) -> list[object]:
@@ -91,11 +94,12 @@ def test_a_backup_names_the_files_and_a_restore_copies_them(old: CommandLine, cl
     assert answer["erased_again"] == 1
     assert answer["archive"] == f"{target}.archive"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    restored = CommandLine(target, "default")
-    assert "visitor-3" not in restored("visitor", "--customer", "visitor-3").text
-    shown = [store("visitor", "--customer", "visitor-7").text for store in (old, restored)]
-    assert shown[0] == shown[1] != ""
-    restored("projections", "verify", "--contents")
+    with EmbeddedServer.acquire(target, create=False):
+        restored = CommandLine(target, "default")
+        assert "visitor-3" not in restored("visitor", "--customer", "visitor-3").text
+        shown = [store("visitor", "--customer", "visitor-7").text for store in (old, restored)]
+        assert shown[0] == shown[1] != ""
+        restored("projections", "verify", "--contents")
     # and without a file there is no store
     next(folder.rglob("*.parquet")).unlink()
     failed = old.fails("restore", words[1], "--data", str(cli_folder / "no"), "--nobody-erased", code=1)

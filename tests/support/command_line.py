@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -22,6 +23,10 @@ from support.processes import LimitedProcess
 
 COMMAND = str(Path(sys.executable).with_name("offerlog"))
 COMMAND_ENTRY = "offerlog_infrastructure.cli.main:main"
+_PROGRESS = re.compile(
+    r"^offerlog: (?:[a-z ]+: [\d,]+ of [\d,]+ [a-z]+|still waiting for .*)\n", re.MULTILINE
+)
+"""Lines that a command prints while it works or waits for seconds, as any may on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,10 @@ class CommandLine:
         """Run it, and expect that exit code and one line on standard error; returns that."""
         answer = self(*words, code=code)
         assert answer.raw == b""
-        assert answer.errors.startswith("offerlog: ")
-        assert answer.errors.count("\n") == 1, answer.errors
-        return answer.errors.strip()
+        errors = _PROGRESS.sub("", answer.errors)
+        assert errors.startswith("offerlog: ")
+        assert errors.count("\n") == 1, answer.errors
+        return errors.strip()
 
 
 def ndjson(*signals: dict[str, Any]) -> bytes:

@@ -87,10 +87,11 @@ def server(service_server: str) -> str:
 
 
 class Databases:
-    """Databases with the tables in place and nothing in them."""
+    """Databases with the tables in place and nothing in them; each is made over one connection."""
 
     def __init__(self, server: str, service_server: str) -> None:
-        self._server, self._service_server = server, service_server
+        self._service_server = service_server
+        self._connection = psycopg.connect(server, autocommit=True)
 
     def make(self, template: str = TEMPLATE) -> str:
         """Make one; returns the service's connection string.
@@ -99,16 +100,19 @@ class Databases:
             template: The database to copy, which nobody may use meanwhile.
         """
         name = f"test_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            made = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy OWNER {ROLE}'
-            connection.execute(made.encode())
+        made = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy OWNER {ROLE}'
+        self._connection.execute(made.encode())
         return make_conninfo(self._service_server, dbname=name)
 
     def drop(self, made: Iterable[str]) -> None:
         """Drop databases, whoever still uses them."""
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            for dsn in made:
-                connection.execute(f'DROP DATABASE "{conninfo_to_dict(dsn)["dbname"]}" WITH (FORCE)'.encode())
+        for dsn in made:
+            dropped = f'DROP DATABASE "{conninfo_to_dict(dsn)["dbname"]}" WITH (FORCE)'
+            self._connection.execute(dropped.encode())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     @contextmanager
     def making(self) -> Iterator[Callable[[], str]]:
@@ -124,9 +128,10 @@ class Databases:
 
 
 @pytest.fixture(scope="session")
-def databases(server: str, service_server: str) -> Databases:
+def databases(server: str, service_server: str) -> Iterator[Databases]:
     """Makes databases on the server of the test run."""
-    return Databases(server, service_server)
+    with contextlib.closing(Databases(server, service_server)) as made:
+        yield made
 
 
 @pytest.fixture

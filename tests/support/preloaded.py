@@ -18,7 +18,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -34,6 +36,8 @@ _LOADED: Final = (
     "offerlog_infrastructure.http.server.server",
     "offerlog_infrastructure.simulation.traffic",
     "markdown_it",  # help texts
+    "pyarrow.compute",  # an extra, which commands load over an archive
+    "pyarrow.parquet",
 )
 
 
@@ -81,7 +85,8 @@ def _nursery() -> str:
 def main(address: str) -> None:
     """Load everything, then fork at every request until standard input ends. Returns in each fork."""
     for module in _LOADED:
-        importlib.import_module(module)
+        with suppress(ModuleNotFoundError):  # an extra that is not installed
+            importlib.import_module(module)
     importlib.import_module("offerlog_infrastructure.cli.commands").command_tree()
     gc.collect()
     gc.freeze()
@@ -154,7 +159,29 @@ def _become(
         for number, errors in ((1, "strict"), (2, "backslashreplace"))
     )
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc] # a test may
-    getattr(importlib.import_module(module), function)()
+    try:
+        getattr(importlib.import_module(module), function)()
+    except SystemExit as ended:
+        _exit_at_once(ended.code)
+        raise
+    _exit_at_once(None)
+
+
+def _exit_at_once(code: object) -> None:
+    """End this process as Python does, but take nothing apart: that would copy the memory of the nursery.
+
+    Returns only where Python has more to say: of output that cannot be written, or a text as exit code.
+    """
+    if code is not None and not isinstance(code, int):
+        return
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads, as Python does
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit((code or 0) & 0xFF)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,9 @@ class EventTable:
     def __init__(self, data: bytes) -> None:
         arrow, parquet, self._compute = load_parquet()
         try:
-            self._table = parquet.read_table(BytesIO(data)).combine_chunks()
+            # Not `parquet.read_table`: it loads a part of pyarrow that loads pandas, which takes a second.
+            with parquet.ParquetFile(BytesIO(data)) as file:
+                self._table = file.read().combine_chunks()
         except (arrow.ArrowException, OSError) as error:
             raise ValueError(str(error)) from error
         self.events: int = self._table.num_rows

@@ -1,11 +1,14 @@
 -- Gives the embedded database to the role that the service uses. Whatever is in it and is not PostgreSQL's own goes
 -- over, views of the operator's included. It runs as the superuser, whose number is 10, on one line; again is no harm.
+-- The password has 192 random bits, which nobody can guess. So it is hashed once, and not 4,096 times: a connection
+-- takes half the time. PostgreSQL before 16 does not have that setting.
 DO $$
 DECLARE one text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'offerlog_service') THEN
         CREATE ROLE offerlog_service;
     END IF;
+    PERFORM set_config(name, '1', true) FROM pg_settings WHERE name = 'scram_iterations';
     ALTER ROLE offerlog_service
         LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD '@PASSWORD';
     ALTER DATABASE offerlog OWNER TO offerlog_service;

@@ -115,6 +115,14 @@ def test_the_password_file_serves_postgresqls_own_programs(data: Path) -> None:
         psycopg.connect(at).close()
 
 
+def test_the_random_password_is_hashed_once(server: str) -> None:
+    """Nobody can guess it, and each connection would take the time of 4,096 hashes."""
+    with psycopg.connect(server) as connection:
+        found = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'offerlog_service'")
+        ((password,),) = found.fetchall()
+    assert password.startswith("SCRAM-SHA-256$1:")
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o660])
 def test_a_password_file_that_others_can_read_is_refused(data: Path, mode: int) -> None:
     """The error says what to do, and that helps."""
