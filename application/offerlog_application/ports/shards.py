@@ -79,6 +79,20 @@ class HeldSlices(NamedTuple):
     epochs: tuple[int, ...]
 
 
+class MoveStep(NamedTuple):
+    """A step of a move that has ended.
+
+    Attributes:
+        name: What was done, or waited for.
+        seconds: How long it took.
+        has_owner: False if the slice had no owner meanwhile.
+    """
+
+    name: str
+    seconds: float
+    has_owner: bool
+
+
 class MovedSlice(NamedTuple):
     """A slice that was moved.
 
@@ -86,11 +100,13 @@ class MovedSlice(NamedTuple):
         source: The number of the shard that had it; that of the target, if there was nothing to do.
         events: Number of events that have moved.
         seconds: How long no shard owned it, as far as it is known.
+        steps: The steps of the move, in order; none if there was nothing to do.
     """
 
     source: int
     events: int
     seconds: float
+    steps: Sequence[MoveStep] = ()
 
 
 class MoveProgress(NamedTuple):

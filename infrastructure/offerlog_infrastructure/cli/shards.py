@@ -25,7 +25,7 @@ from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.ports.shards import MoveProgress, ShardState
+    from offerlog_application.ports.shards import MoveProgress, MoveStep, ShardState
 
 
 def add_to(app: typer.Typer) -> None:
@@ -107,6 +107,9 @@ def move(
     slice_digit: Annotated[str, typer.Argument(metavar="SLICE", help="The slice: a digit from 0 to f.")],
     to: Annotated[int | None, typer.Option("--to", metavar="SHARD", help="The server that gets it.")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Undo a move that is under way instead.")] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Print how long each step took, too, in order.")
+    ] = False,
     store: StoreOptions,
 ) -> None:
     """Move a slice to another server, while services run.
@@ -151,6 +154,7 @@ def move(
                 "to": to,
                 "events": moved.events,
                 "seconds_without_owner": round(moved.seconds, 3),
+                **({"steps": [_describe_step(one) for one in moved.steps]} if steps else {}),
             }
         )
 
@@ -260,6 +264,10 @@ def _describe_move(move: "MoveProgress") -> str:
         f" If its command was killed, a service ends the move within seconds; where none runs, run {again}"
         " again, or with --undo."
     )
+
+
+def _describe_step(step: "MoveStep") -> dict[str, object]:
+    return {"step": step.name, "seconds": round(step.seconds, 4), "has_owner": step.has_owner}
 
 
 def _audit_places(store: StoreOptions) -> "tuple[Path, Path | None]":

@@ -41,6 +41,7 @@ from offerlog_infrastructure.postgres.log.fence import PostgresFence, await_writ
 from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
+from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from offerlog_infrastructure.postgres.shards.slice_keeping import check_archive, enter_rebuild_lock
@@ -261,21 +262,32 @@ class SliceMover:
             self._ends.undo(move)
             raise _undone()
         taken = TakenSlice(move.slice, move.label + 1)
+        times = MoveTimes()
         try:
             with writer.transaction():
-                copy = self._copy(move, reader, writer)
+                copy = self._copy(move, reader, writer, times)
                 copy.note_numbers()
                 self._await_hung(source, writer)
+                times.note("wait for writers that stand still")
                 copy.catch_up()
+                times.note("last round")
                 writer.execute(_LIMIT_IDLENESS)
                 writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
+                times.note("wait for the projector")
                 copy.add_most(taken)
+                times.note("counts")
                 self._note(move, "fenced", copy.events)
                 self._stage_again(move)
+                times.note("flush")
+                times.note_owner(has_owner=False)
                 began = time.monotonic()
                 self._fence(move, reader)
+                times.note("fence")
                 self._finish_fence(reader)
+                times.note("wait for writers")
                 self._take(taken, move.label, copy, writer)
+                times.note("take")
+            times.note("commit")
         except BaseException as error:
             self._try_to_undo(move)
             if not isinstance(error, Exception) or not move_steps.is_taken(target, self._number, move.label):
@@ -283,8 +295,10 @@ class SliceMover:
             self._end(move)  # the answer to the commit was lost
             return MovedSlice(move.source, copy.events, time.monotonic() - began)
         seconds = time.monotonic() - began
+        times.note_owner(has_owner=True)
         self._end(move)
-        return MovedSlice(move.source, copy.events, seconds)
+        times.note("leave")
+        return MovedSlice(move.source, copy.events, seconds, times.steps)
 
     def _stage_again(self, move: Move) -> None:
         """Stage the move once more: the commit flushes what the copy has written, before the fence."""
@@ -317,7 +331,9 @@ class SliceMover:
         """Wait for the writers that may have looked before the slice had no owner."""
         await_writers(reader, _FENCE_SECONDS)
 
-    def _copy(self, move: Move, reader: StoreConnection, writer: StoreConnection) -> SliceCopy:
+    def _copy(
+        self, move: Move, reader: StoreConnection, writer: StoreConnection, times: MoveTimes
+    ) -> SliceCopy:
         """Copy all rows, and what comes meanwhile, until little is left."""
         ((events,),) = _select_of(
             reader,
@@ -329,17 +345,20 @@ class SliceMover:
         def show(copied: int) -> None:
             self._show(move, "copying", copied, max(events, copied))
 
-        copy = SliceCopy(reader, writer, schema, (self._range, move.source))
+        copy = SliceCopy(reader, writer, schema, (self._range, move.source), times)
         show(0)
         copy.copy_all(show)
         for _ in range(_MOST_ROUNDS):
             if copy.catch_up() <= _SMALL:
                 break
+        times.note("copy")
         self._note(move, "comparing", copy.events)
         copy.catch_up(compares=True)
+        times.note("comparison")
         for _ in range(_MOST_ROUNDS):
             if copy.catch_up() <= _SMALL:
                 break
+        times.note("rounds")
         return copy
 
     def _take(self, taken: TakenSlice, label: int, copy: SliceCopy, writer: StoreConnection) -> None:

@@ -25,6 +25,7 @@ from offerlog_domain.stream_ids import stream_bounds, token_of
 from offerlog_infrastructure.postgres.erasure.blanking import blank_events
 from offerlog_infrastructure.postgres.erasure.erasures import ERASED
 from offerlog_infrastructure.postgres.shards import slice_rest
+from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
 from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_comparison import compare_dead_letters, compare_tables
 from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
@@ -92,6 +93,7 @@ class SliceCopy:
         target: A connection to the target, in a transaction.
         schema: The schema of the tables.
         move: The slice, and the number of the source.
+        times: Gets the time of each step behind the fence.
 
     Attributes:
         folded: The counts of the slice.
@@ -104,8 +106,10 @@ class SliceCopy:
         target: Connection[Any],
         schema: str,
         move: tuple[SliceRange, int],
+        times: MoveTimes,
     ) -> None:
         slice_range, shard = move
+        self._times = times
         self._source = source
         self._target = target
         self._schema = schema
@@ -215,6 +219,7 @@ class SliceCopy:
                 are not folded.
         """
         rest = self._read_rest()
+        self._times.note("read the rest")
         if rest.erasing:
             raise ShardError("a visitor of the slice is being erased: move it when that has ended")
         # Its first run may have begun during the copy. From the fence on it moves nothing of the slice.
@@ -222,6 +227,7 @@ class SliceCopy:
         changes = None
         if rest.epoch == self._epoch + 1:  # the fence alone: no visitor was erased
             changes = RestChanges.of(rest.rows(), rest.newer(), self._dead)
+        self._times.note("compute the changes")
         if changes is None:
             self._copy_rest_slowly(taken)
             return
@@ -234,6 +240,7 @@ class SliceCopy:
             self._copy_rest_slowly(taken)
         else:
             self.events += changes.events
+            self._times.note("write the rest")
 
     def _copy_rest_slowly(self, taken: TakenSlice) -> None:
         """Copy the rest as a round does: it finds what erasures change, and events that cannot be folded."""
