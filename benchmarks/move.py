@@ -24,6 +24,7 @@ from typing import Any
 from children import DSN, child, limited
 from ground import database, say, server, settle
 from ingest_bulk import record
+from move_beside import write
 from shards import without_password, write_passwords
 from traffic import day
 
@@ -76,7 +77,7 @@ PROJECT = (
     f"with open_offerlog(database_url=os.environ[{DSN!r}]): sys.stdin.read()"
 )
 """A service that records nothing: it applies the projections."""
-WRITE = (sys.executable, str(Path(__file__).with_name("move_beside.py")))
+WRITE = (sys.executable, __file__, "write")
 AROUND = 0.02
 """Seconds: signals that were handed in so much before the fence may meet it too."""
 
@@ -159,10 +160,10 @@ def finish(process: Popen[str]) -> list[list[Any]]:
     assert process.stdout is not None
     process.stdin.write("stop\n")
     process.stdin.flush()
-    told = json.loads(process.stdout.readline())
-    if told["failed"]:
-        sys.exit(f"move: {len(told['failed'])} signals have failed: {told['failed'][0]}")
-    return list(told["waits"])
+    found = json.loads(process.stdout.readline())
+    if found["failed"]:
+        sys.exit(f"move: {len(found['failed'])} signals have failed: {found['failed'][0]}")
+    return list(found["waits"])
 
 
 def describe(
@@ -212,7 +213,9 @@ def main(sizes: tuple[int, ...]) -> None:
 
 if __name__ == "__main__":
     with limited():
-        if sys.argv[1:2] == ["beside"]:
+        if sys.argv[1:2] == ["write"]:
+            write(sys.argv[2], float(sys.argv[3]))
+        elif sys.argv[1:2] == ["beside"]:
             beside(*map(int, sys.argv[2:] or BESIDE))
         else:
             main(tuple(map(int, sys.argv[1:])) or SIZES)

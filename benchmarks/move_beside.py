@@ -1,4 +1,4 @@
-"""A process beside the moves of a slice: it records signals at a steady rate, and says how long each waited.
+"""A process beside the moves of a slice: it records signals steadily, and says how long each waited.
 
 Every second signal is of a visitor of the slice that moves: many more than in one of 16 slices, so that some
 come at each moment of the move. The answers are kept, and printed at the end.
@@ -40,14 +40,14 @@ def signals(visitors: list[str]) -> Iterator[bytes]:
             yield json.dumps(signal | {"customerId": visitors[number % len(visitors)]}).encode()
 
 
-def main(prefix: str, each_second: float) -> None:
+def write(prefix: str, each_second: float) -> None:
     """Record until told to stop, and print the waits: when it began, the seconds, if it was of the slice."""
     word = end_with_parent()
     waits: list[tuple[float, float, bool]] = []
     failed: list[str] = []
 
     def note(began: float, done: PendingAnswer[Any], *, of_slice: bool) -> None:
-        error = done.exception()
+        error = done.exception(0)
         if error is not None:
             failed.append(f"{type(error).__name__}: {error}")
         waits.append((began, time.monotonic() - began, of_slice))
@@ -68,7 +68,3 @@ def main(prefix: str, each_second: float) -> None:
         time.sleep(1)
     sys.stdout.write(json.dumps({"waits": waits, "failed": failed}) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))

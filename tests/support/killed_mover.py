@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.postgres.shards import move_ends, move_steps, slice_leave
+from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
-from offerlog_infrastructure.postgres.shards.moving import SliceMover
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.keyrings import run_keyring
 from support.processes import LimitedProcess
@@ -21,10 +21,8 @@ from support.processes import LimitedProcess
 STEPS: Final[dict[str, tuple[Any, str]]] = {
     "stage": (move_steps, "stage"),
     "copy": (SliceCopy, "copy_all"),
-    "fence": (move_steps, "fence"),
-    "wait": (SliceMover, "_finish_fence"),
-    "rest": (SliceCopy, "copy_rest"),
-    "all but the commit": (move_steps, "take"),
+    "approach": (Handover, "approach"),
+    "fence": (Handover, "fence"),
     "directory": (MoveEnds, "update_directory"),
     "all but the end": (slice_leave, "_try_to_leave"),
     "leave": (move_ends, "leave"),

@@ -151,7 +151,7 @@ def test_a_move_whose_mover_was_killed_ends_by_itself(
     """Two processes see it at once, and one of them ends it. It does not fold the events again."""
     clock = SettableClock(DAY + timedelta(days=1))
     monkeypatch.delattr(slice_leave, "fold_apart")  # the take has stored the counts
-    expected = [("rest", "undone", 0), ("commit", "completed", 1)]
+    expected = [("fence", "undone", 0), ("commit", "completed", 1)]
     with (
         stores.open(clock=clock, keep_deadlines=True) as first,
         stores.open(clock=clock, keep_deadlines=True) as second,
@@ -261,7 +261,7 @@ def test_a_mover_that_stands_still_without_an_owner_is_ended(
 ) -> None:
     """Not at once, as long as it may only be slow. It goes on later, and finds its session gone."""
     sharded, _ = services
-    with _stopped(stores, "rest") as mover:
+    with _stopped(stores, "fence") as mover:
         for _ in range(3):
             _look(sharded)
         assert owners_of(stores, _NUMBER) == []
@@ -287,7 +287,7 @@ def test_a_mover_that_was_wrongly_thought_dead_cannot_take_the_slice(
     def hold_nothing(*_: Any) -> Any:
         return nullcontext(True)
 
-    with _stopped(stores, "rest") as mover:
+    with _stopped(stores, "fence") as mover:
         with monkeypatch.context() as patch:
             patch.setattr(interrupted_moves, "is_mover_there", lambda *_: False)
             patch.setattr(interrupted_moves, "hold_mover_lock", hold_nothing)

@@ -25,9 +25,9 @@ from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.shards import move_steps, moving, slice_keeping
+from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.move_steps import Move
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
-from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.installations import (
     Stores,
     compare_answers,
@@ -48,10 +48,10 @@ _MANY: Final = 1_000
 _NUMBER: Final = 3
 """The slice that moves."""
 
-_SOME_STEPS: Final = ("rest", "commit")
+_SOME_STEPS: Final = ("fence", "commit")
 
-_UNOWNED: Final = ("fence", "wait", "rest", "all but the commit")
-"""Killed behind these, the slice has no owner."""
+_UNOWNED: Final = "fence"
+"""Killed behind this, the slice has no owner."""
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_each_step_may_be_the_last(
             for visitor in visitors
             for state in ("offered", "rejected")
         ]
-        if step in _UNOWNED:
+        if step == _UNOWNED:
             assert owners_of(stores, _NUMBER) == []
             with pytest.raises(SliceInMotionError, match="slice 3 is on its way"):
                 sharded.record([signal("offered", visitor=moving[0], action=10 + n)])
@@ -133,12 +133,12 @@ class _StandingMover:
         error: The error with which it has ended.
     """
 
-    def __init__(self, stores: Stores, owner: Any, name: str) -> None:
+    def __init__(self, stores: Stores, name: str) -> None:
         self.error: BaseException | None = None
         self._began, self._goes_on = threading.Event(), threading.Event()
         self._stores = stores
         self._thread = threading.Thread(target=self._move)
-        step = getattr(owner, name)
+        step = getattr(Handover, name)
 
         def stand_still(*args: Any) -> Any:
             self._began.set()
@@ -146,7 +146,7 @@ class _StandingMover:
             return step(*args)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(owner, name, stand_still)
+            patch.setattr(Handover, name, stand_still)
             self._thread.start()
             assert self._began.wait(60)
 
@@ -163,15 +163,13 @@ class _StandingMover:
         assert not self._thread.is_alive()
 
 
-@pytest.mark.parametrize(
-    ("owner", "name"), [(move_steps, "fence"), (SliceCopy, "copy_rest")], ids=["before", "behind"]
-)
+@pytest.mark.parametrize("name", ["fence", "take"])
 def test_a_mover_that_stands_still_before_or_behind_the_fence_cannot_take_what_was_undone(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, owner: Any, name: str
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, name: str
 ) -> None:
     """Its label is closed, and the slice stays where it was."""
     sharded, single = services
-    mover = _StandingMover(stores, owner, name)
+    mover = _StandingMover(stores, name)
     # when
     assert undo_move(stores, _NUMBER) == 0
     late = [signal("offered", visitor=n, action=60) for n in range(_VISITORS)]
@@ -193,7 +191,7 @@ def test_a_take_that_comes_before_the_label_is_closed_wins(
 ) -> None:
     """Whoever undoes closes the label first, and sees the take: there are never two owners."""
     sharded, single = services
-    mover = _StandingMover(stores, SliceCopy, "copy_rest")
+    mover = _StandingMover(stores, "take")
     close = move_steps.close
 
     def close_late(*args: Any) -> None:
@@ -312,14 +310,14 @@ def test_a_target_that_goes_away_during_the_rest_leaves_the_slice_where_it_was_o
 ) -> None:
     """The error says what to do, and the same command goes on afterwards."""
     sharded, single = services
-    finish = move_steps.take
+    take = Handover.take
 
-    def go_away(*args: Any) -> bool:
+    def go_away(*args: Any) -> None:
         stores.proxy.go_away()
-        return finish(*args)
+        take(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(move_steps, "take", go_away)
+        patch.setattr(Handover, "take", go_away)
         with pytest.raises(ShardError, match="run the same command again"):
             move_slice(stores, _NUMBER, 1)
     stores.proxy.come_back()

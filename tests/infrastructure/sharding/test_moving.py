@@ -7,6 +7,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
@@ -15,6 +16,7 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
+from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
@@ -217,34 +219,36 @@ def test_erasures_holds_and_refusals_move_along(
         sharded.visitor_data(customer_id=f"visitor-{other}")
 
 
-def _note_ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note how the rest of each move is copied; from the second one on, it cannot be written as a message."""
-    write, slowly, ways = RestChanges.write, SliceCopy._copy_rest_slowly, []
+_FAILS: Final = 4
+"""The message of changes that cannot be written: that behind the second fence."""
 
-    def write_some(changes: RestChanges, *arguments: Any) -> None:
-        write(changes, *arguments)
-        if not changes.events:
-            return  # a rehearsal
-        ways.append("a message")
-        if len(ways) > 1:
-            raise psycopg.DataError
+
+def _note_ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note how changes are brought over: in rounds before each fence, and behind it. One message fails."""
+    make, slowly, ways = RestChanges.statements, SliceCopy.copy_rest, []
+
+    def make_some(changes: RestChanges, *arguments: Any) -> list[sql.Composable]:
+        made = make(changes, *arguments)
+        if changes.events:  # else it is a rehearsal
+            ways.append("a message")
+        return [sql.SQL("SELECT 'no number'::int")] if len(ways) == _FAILS else made
 
     def note_slow(copy: SliceCopy, taken: TakenSlice) -> None:
         slowly(copy, taken)
         ways.append("a round")
 
-    monkeypatch.setattr(RestChanges, "write", write_some)
-    monkeypatch.setattr(SliceCopy, "_copy_rest_slowly", note_slow)
+    monkeypatch.setattr(RestChanges, "statements", make_some)
+    monkeypatch.setattr(SliceCopy, "copy_rest", note_slow)
     return ways
 
 
 def test_what_comes_behind_the_counts_is_added_too(
     services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Signals, refusals and names of blocked offers, also of a new visitor, right before the fence.
+    """Signals, refusals and names of blocked offers, also of a new visitor, before and behind the last round.
 
-    In the second move they cannot be written as one message, and in the third one a visitor is erased, too:
-    then the rest is copied as a round is.
+    In the second move those behind it cannot be written as one message, and in the third one a visitor is
+    erased, too: then everything is copied as a round is.
     """
     sharded, _ = services
     erased, *others = _visitors(sharded, 7)
@@ -252,24 +256,26 @@ def test_what_comes_behind_the_counts_is_added_too(
     before += [signal("rejected", visitor=visitor, sessionId="no id") for visitor in (erased, *others[::2])]
     for one in services:
         one.wait(one.record([json.dumps(line) for line in before]).position)
-    add, ways = SliceCopy.add_most, _note_ways(monkeypatch)
+    approach, ways = Handover.approach, _note_ways(monkeypatch)
     coming = [(others[n], others[n + 1]) for n in (0, 2, 4)]
 
-    def add_most(copy: SliceCopy, taken: TakenSlice) -> None:
-        add(copy, taken)
+    def approach_between(handover: Handover) -> None:
         known, new = coming.pop()
+        before = [signal("accepted", visitor=known), signal("started", visitor=known, sessionId="no id")]
         behind = [
-            signal("accepted", visitor=known),
-            signal("started", visitor=known, sessionId="no id"),
             signal("offered", visitor=new, action=2),
             blocked_event(len(coming), new, an_id("map"), "frequencyCap"),
+            signal("accepted", visitor=new, sessionId="no id"),
         ]
+        for one in services:
+            one.record([json.dumps(line) for line in before])
+        approach(handover)
         for one in services:
             if not coming:
                 one.erase(customer_id=f"visitor-{erased}")
             one.record([json.dumps(line) for line in behind])
 
-    monkeypatch.setattr(SliceCopy, "add_most", add_most)
+    monkeypatch.setattr(Handover, "approach", approach_between)
     for target in (1, 0, 1):
         # when
         move_slice(stores, _NUMBER, target)
@@ -277,13 +283,13 @@ def test_what_comes_behind_the_counts_is_added_too(
         for one in services:
             one.catch_up()
         _check(services, stores)
-    assert ways == ["a message", "a message", "a round", "a round"]
+    assert ways == [*["a message"] * 4, "a round", "a message", "a round"]
     for other in others:
         data = [sorted(map(_describe, one.visitor_data(customer_id=f"visitor-{other}"))) for one in services]
         assert data[0] == data[1]
     refused = "SELECT count(*) FROM refusals WHERE get_byte(uuid_send(visitor_digest), 0) >> 4 = %s"
     assert rows(stores.dsns[0], refused, _NUMBER) == [(0,)]
-    assert rows(stores.dsns[1], refused, _NUMBER) >= [(6,)]
+    assert rows(stores.dsns[1], refused, _NUMBER) >= [(9,)]
     named = "SELECT count(*) FROM counted_blocks"
     assert rows(stores.dsns[1], named) >= [(3,)]
     with pytest.raises(NoSuchVisitorError):

@@ -14,9 +14,9 @@ from offerlog_application.ports.webhooks import WebhookEndpoint
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_application.webhooks import delivering
 from offerlog_application.webhooks.courier import Courier
+from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
-from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.http_site import serving
 from support.installations import Stores, make_stores, move_slice, undo_move, visitors_of_slice
 from support.journeys import DAY, signal
@@ -203,7 +203,7 @@ def test_what_a_killed_mover_leaves_changes_nothing_of_what_is_sent(
         move_slice(stores, number, 1)
         record(service, "accepted", other)
         service.catch_up()
-        kill_mover(2, (SliceCopy, "copy_rest"))
+        kill_mover(2, (Handover, "take"))
         clock.advance(timedelta(minutes=1))
         deliver(courier)
         before = arrived(receiver, made.secret)

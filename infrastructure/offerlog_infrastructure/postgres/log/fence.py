@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString, NamedTuple
 
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, sql
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.write_fence import FENCE_SECONDS, FenceTimeoutError
@@ -43,6 +43,21 @@ _SELECT_WRITERS: LiteralString = """
       )
 """
 """Every append locks one of these tables, and looks at the epoch afterwards."""
+
+_CREATE_AWAITING: LiteralString = """
+    CREATE FUNCTION pg_temp.await_writers(seconds float8) RETURNS boolean LANGUAGE plpgsql AS $body$
+    DECLARE
+        deadline timestamptz := clock_timestamp() + make_interval(secs => seconds);
+        awaited text[] := ARRAY({writers});
+    BEGIN
+        WHILE awaited <> '{{}}' LOOP
+            IF clock_timestamp() > deadline THEN RETURN false; END IF;
+            PERFORM pg_sleep(0.001);
+            awaited := ARRAY({writers} AND virtualtransaction = ANY(awaited));
+        END LOOP;
+        RETURN true;
+    END $body$
+"""
 
 _SELECT_HOLDERS: LiteralString = """
     SELECT l.pid, a.application_name, a.state, p.gid, p.owner::text,
@@ -126,6 +141,15 @@ def await_writers(connection: Connection[Any], seconds: float) -> None:
         FenceTimeoutError: Some writers have not ended; the error names them.
     """
     _await_writers(connection, None, seconds, time.monotonic() + seconds, _SHORT_PAUSES)
+
+
+def let_server_await_writers(connection: Connection[Any]) -> None:
+    """Give a session a function that waits for writers as `await_writers` does, without a round trip a look.
+
+    `pg_temp.await_writers(seconds)` returns false if some have not ended. It must see a fence that is
+    committed, so it is a statement of a later transaction, at READ COMMITTED.
+    """
+    connection.execute(sql.SQL(_CREATE_AWAITING).format(writers=sql.SQL(_SELECT_WRITERS)))
 
 
 def raise_epoch(connection: Connection[Any]) -> int:

@@ -7,7 +7,7 @@ label is the epoch under which the source owned the slice when the move began.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import Connection, Cursor, sql
 from psycopg.rows import tuple_row
@@ -32,15 +32,20 @@ _STAGE: LiteralString = """
 _GIVE: LiteralString = """
     WITH given AS (
         UPDATE slices SET is_owned = false, epoch = epoch + 1
-        WHERE slice = %s AND is_owned AND epoch = %s RETURNING slice, epoch
+        WHERE slice = {slice} AND is_owned AND epoch = {label} RETURNING slice, epoch
     )
-    INSERT INTO leaving_slices (slice, target, epoch) SELECT slice, %s, epoch FROM given RETURNING epoch
+    INSERT INTO leaving_slices (slice, target, epoch) SELECT slice, {target}, epoch FROM given RETURNING epoch
 """
-_LOCK_LABEL: LiteralString = "SELECT label FROM arriving_slices WHERE slice = %s FOR UPDATE"
-_TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = %s WHERE slice = %s"
+_CHECK_LABEL: LiteralString = """
+    DO $$ BEGIN
+        PERFORM FROM arriving_slices WHERE slice = {slice} AND label = {label} FOR UPDATE;
+        IF NOT FOUND THEN RAISE 'the label is closed' USING ERRCODE = '{closed}'; END IF;
+    END $$
+"""
+_TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = {epoch} WHERE slice = {slice}"
 _CLOSE: LiteralString = """
     INSERT INTO arriving_slices AS a (slice, source, label, closed)
-    VALUES (%(slice)s, %(source)s, 0, %(label)s)
+    VALUES ({slice}, {source}, 0, {label})
     ON CONFLICT (slice) DO UPDATE SET label = 0, closed = excluded.closed WHERE a.closed < excluded.closed
 """
 _DELETE_LEAVING: LiteralString = "DELETE FROM leaving_slices WHERE slice = %s AND epoch = %s"
@@ -67,7 +72,10 @@ _BEGIN_TENURE: LiteralString = """
 
 A former tenure in which nothing was recorded here begins at the same position.
 """
-_FORGET_MOVED: LiteralString = "DELETE FROM moved_events WHERE slice = %s"
+_FORGET_MOVED: LiteralString = "DELETE FROM moved_events WHERE slice = {slice}"
+
+CLOSED: Final[LiteralString] = "OTAKE"
+"""The SQLSTATE of a take whose label is closed."""
 
 
 class Move(NamedTuple):
@@ -139,31 +147,35 @@ def stage(store: OfferlogApplication, number: int, source: int, label: int) -> b
     return row is not None
 
 
-def fence(connection: Connection[Any], number: int, target: int, label: int) -> bool:
-    """Give a slice away on the source, to nobody yet; False if the source does not own it under the label.
+def give(move: Move) -> list[sql.Composable]:
+    """Return the statements that give a slice away on the source, to nobody yet, and commit.
 
-    Older writers have not ended yet.
+    The second one has a row, unless the source does not own the slice under the label. Older writers have not
+    ended yet.
     """
-    return connection.execute(_GIVE, (number, label, target)).fetchone() is not None
-
-
-def take(cursor: Cursor[Any], number: int, label: int) -> bool:
-    """Take a slice on the target, with all rows of the current transaction; False if the label is closed."""
-    row = cursor.execute(_LOCK_LABEL, (number,)).fetchone()
-    if row != (label,):
-        return False
-    cursor.execute(
-        sql.SQL(_BEGIN_TENURE).format(
-            partition=sql.Identifier(SliceRange(number).partition),
-            bits=sql.Literal(SHARD_BITS),
-            slice=sql.Literal(number),
-            epoch=sql.Literal(label + 2),
-        )
+    row = sql.SQL(_GIVE).format(
+        slice=sql.Literal(move.slice), label=sql.Literal(move.label), target=sql.Literal(move.target)
     )
-    cursor.execute(_TAKE, (label + 2, number))
-    cursor.execute(_CLOSE, {"slice": number, "source": 0, "label": label})
-    cursor.execute(_FORGET_MOVED, (number,))
-    return True
+    return [sql.SQL("BEGIN"), row, sql.SQL("COMMIT")]
+
+
+def take(number: int, label: int) -> list[sql.Composable]:
+    """Return the statements that take a slice on the target, with all rows of the current transaction.
+
+    The first one fails with the SQLSTATE `CLOSED` if the label is closed. The caller commits.
+    """
+    parts = {
+        "slice": sql.Literal(number),
+        "label": sql.Literal(label),
+        "epoch": sql.Literal(label + 2),
+        "source": sql.Literal(0),
+        "closed": sql.SQL(CLOSED),
+        "partition": sql.Identifier(SliceRange(number).partition),
+        "bits": sql.Literal(SHARD_BITS),
+    }
+    return [
+        sql.SQL(one).format(**parts) for one in (_CHECK_LABEL, _BEGIN_TENURE, _TAKE, _CLOSE, _FORGET_MOVED)
+    ]
 
 
 def is_taken(store: OfferlogApplication, number: int, label: int) -> bool:
@@ -174,7 +186,8 @@ def is_taken(store: OfferlogApplication, number: int, label: int) -> bool:
 def close(store: OfferlogApplication, number: int, source: int, label: int) -> None:
     """Close a label on the target, so that no mover can take the slice by it; waits for a take."""
     with connected(store) as connection:
-        connection.execute(_CLOSE, {"slice": number, "source": source, "label": label})
+        parts = {"slice": number, "source": source, "label": label}
+        connection.execute(sql.SQL(_CLOSE).format(**{one: sql.Literal(parts[one]) for one in parts}))
 
 
 def reopen(store: OfferlogApplication, number: int, label: int) -> None:

@@ -1,4 +1,4 @@
-"""How long each step of a move takes."""
+"""The time that each step of a move takes."""
 
 import time
 from collections.abc import Sequence
@@ -27,9 +27,26 @@ class MoveTimes:
     def note(self, name: str) -> None:
         """Note the end of a step, which began at the end of the one before. Rounds of a step add up."""
         now = time.monotonic()
-        before = self._steps[name].seconds if name in self._steps else 0.0
-        self._steps[name] = MoveStep(name, before + now - self._last, self._has_owner)
+        self._add(name, now - self._last)
         self._last = now
+
+    def note_answer(self, names: Sequence[str], times: Sequence[float]) -> None:
+        """Note the end of steps that a server has carried out as one message.
+
+        Args:
+            names: The names of its steps, and at last that of the wait until they were sent and answered.
+            times: The server's clock before each step, and behind the last one, in seconds.
+        """
+        before = self._last
+        self._last = time.monotonic()
+        *steps, answer = names
+        for name, began, ended in zip(steps, times, times[1:], strict=False):
+            self._add(name, ended - began)
+        self._add(answer, self._last - before - (times[-1] - times[0]))
+
+    def _add(self, name: str, seconds: float) -> None:
+        before = self._steps[name].seconds if name in self._steps else 0.0
+        self._steps[name] = MoveStep(name, before + seconds, self._has_owner)
 
     def note_owner(self, *, has_owner: bool) -> None:
         """Note whether the slice has an owner from the end of the last step on."""

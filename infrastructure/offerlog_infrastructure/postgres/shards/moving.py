@@ -37,8 +37,9 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.fence import PostgresFence, await_writers
+from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.shards import move_steps
+from offerlog_infrastructure.postgres.shards.handover import Handover, open_transaction, undone
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
 from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
@@ -47,9 +48,6 @@ from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from offerlog_infrastructure.postgres.shards.slice_keeping import check_archive, enter_rebuild_lock
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
-
-_FENCE_SECONDS: Final = 4.0
-"""Seconds to wait for writers of the source that are at work at the fence."""
 
 _HUNG_SECONDS: Final = 30.0
 """Seconds to wait before the fence for a writer that stands still. Its session is ended after some ten."""
@@ -257,58 +255,57 @@ class SliceMover:
             reader: A connection to the source.
             writer: A connection to the target.
         """
-        source, target = self._ends.find_store(move.source), self._ends.find_store(move.target)
+        target = self._ends.find_store(move.target)
         if not move_steps.stage(target, self._number, move.source, move.label):
             self._ends.undo(move)
-            raise _undone()
-        taken = TakenSlice(move.slice, move.label + 1)
+            raise undone()
         times = MoveTimes()
         try:
-            with writer.transaction():
-                copy = self._copy(move, reader, writer, times)
-                copy.note_numbers()
-                self._await_hung(source, writer)
-                times.note("wait for writers that stand still")
-                copy.catch_up()
-                times.note("last round")
-                writer.execute(_LIMIT_IDLENESS)
-                writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
-                times.note("wait for the projector")
-                copy.add_most(taken)
-                times.note("counts")
-                self._note(move, "fenced", copy.events)
-                self._stage_again(move)
-                times.note("flush")
+            with open_transaction(writer):
+                handover = self._prepare(move, reader, writer, times)
                 times.note_owner(has_owner=False)
-                began = time.monotonic()
-                self._fence(move, reader)
-                times.note("fence")
-                self._finish_fence(reader)
-                times.note("wait for writers")
-                self._take(taken, move.label, copy, writer)
-                times.note("take")
-            times.note("commit")
+                handover.take(handover.fence())
         except BaseException as error:
             self._try_to_undo(move)
             if not isinstance(error, Exception) or not move_steps.is_taken(target, self._number, move.label):
                 raise
-            self._end(move)  # the answer to the commit was lost
-            return MovedSlice(move.source, copy.events, time.monotonic() - began)
-        seconds = time.monotonic() - began
+            times.note("answer of the target")  # that to the commit was lost
         times.note_owner(has_owner=True)
         self._end(move)
         times.note("leave")
-        return MovedSlice(move.source, copy.events, seconds, times.steps)
+        return MovedSlice(move.source, handover.events, times.seconds_without_owner, times.steps)
+
+    def _prepare(
+        self, move: Move, reader: StoreConnection, writer: StoreConnection, times: MoveTimes
+    ) -> Handover:
+        """Do all that can be done while the slice has its owner."""
+        taken = TakenSlice(move.slice, move.label + 1)
+        source = self._ends.find_store(move.source)
+        copy = self._copy(move, reader, writer, times)
+        copy.note_numbers()
+        self._await_hung(source, writer)
+        times.note("wait for writers that stand still")
+        copy.catch_up()
+        times.note("last round")
+        writer.execute(_LIMIT_IDLENESS)
+        writer.execute(_LOCK_POSITIONS)  # no projector writes the counts meanwhile
+        times.note("wait for the projector")
+        copy.add_most(taken)
+        times.note("counts")
+        handover = Handover(copy, (reader, writer), source.log.datastore.schema, move, times)
+        handover.rehearse()
+        times.note("rehearsal")
+        self._note(move, "fenced", copy.events)
+        self._stage_again(move)
+        times.note("flush")
+        handover.approach()
+        times.note("approach")
+        return handover
 
     def _stage_again(self, move: Move) -> None:
         """Stage the move once more: the commit flushes what the copy has written, before the fence."""
         if not move_steps.stage(self._ends.find_store(move.target), move.slice, move.source, move.label):
-            raise _undone()
-
-    def _fence(self, move: Move, reader: StoreConnection) -> None:
-        """Let the slice have no owner, unless the source does not own it under the label any more."""
-        if not move_steps.fence(reader, self._number, move.target, move.label):
-            raise _undone()
+            raise undone()
 
     def _await_hung(self, source: OfferlogApplication, writer: StoreConnection) -> None:
         """Wait for the writers that are at work, while the slice still has an owner.
@@ -327,10 +324,6 @@ class SliceMover:
                 return
             writer.execute("SELECT")  # a session that is silent inside a transaction is ended
 
-    def _finish_fence(self, reader: StoreConnection) -> None:
-        """Wait for the writers that may have looked before the slice had no owner."""
-        await_writers(reader, _FENCE_SECONDS)
-
     def _copy(
         self, move: Move, reader: StoreConnection, writer: StoreConnection, times: MoveTimes
     ) -> SliceCopy:
@@ -345,7 +338,7 @@ class SliceMover:
         def show(copied: int) -> None:
             self._show(move, "copying", copied, max(events, copied))
 
-        copy = SliceCopy(reader, writer, schema, (self._range, move.source), times)
+        copy = SliceCopy(reader, writer, schema, (self._range, move.source))
         show(0)
         copy.copy_all(show)
         for _ in range(_MOST_ROUNDS):
@@ -360,13 +353,6 @@ class SliceMover:
                 break
         times.note("rounds")
         return copy
-
-    def _take(self, taken: TakenSlice, label: int, copy: SliceCopy, writer: StoreConnection) -> None:
-        """Bring the rest to the target, and take the slice there: all of it with the commit."""
-        copy.copy_rest(taken)
-        with writer.pipeline():
-            if not move_steps.take(writer.cursor(row_factory=tuple_row), taken.number, label):
-                raise _undone()
 
     def _end(self, move: Move) -> None:
         self._on_progress(MoveProgress(self._number, move.source, move.target, "leaving", 0, 0))
@@ -395,12 +381,6 @@ class SliceMover:
         )
         self._on_progress(progress)
         self._ends.note(progress)
-
-
-def _undone() -> ShardError:
-    return ShardError(
-        "the move was undone meanwhile, or another command has moved the slice: see `offerlog shards status`"
-    )
 
 
 def _select(store: OfferlogApplication, statement: LiteralString) -> list[tuple[Any, ...]]:

@@ -2,17 +2,16 @@
 
 The rows of the changes are computed from what the source has sent. They go straight to the tables that are
 read, and those of the counts to `taken_counts`, too. No answer is needed in between, so all statements are
-one message. It is for the usual case: no event of a stream that waits, and none that cannot be read.
+part of one message. It is for the usual case: no event of a stream that waits, and none that cannot be read.
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any, Final, LiteralString, Self
+from typing import Final, LiteralString, Self
 from uuid import UUID
 
-from psycopg import Cursor, sql
+from psycopg import sql
 
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.proof import prove
@@ -24,14 +23,16 @@ from offerlog_infrastructure.postgres.shards.taken_counts import (
     KEYS,
     PROOFS,
     TakenSlice,
+    insert_arrays,
     merge_of,
-    store_arrays,
 )
 
-_STAGE: LiteralString = "INSERT INTO {} ({names}) SELECT {names} FROM json_to_recordset(%s) AS t ({columns})"
+_STAGE: LiteralString = """
+    INSERT INTO {} ({names}) SELECT {names} FROM json_to_recordset({rows}) AS t ({columns})
+"""
 _ADD_PROOFS: LiteralString = """
     INSERT INTO {proofs} AS p (view, slice, events, digest)
-    SELECT view, slice, events, digest FROM json_populate_recordset(NULL::{proofs}, %s)
+    SELECT view, slice, events, digest FROM json_populate_recordset(NULL::{proofs}, {rows})
     ON CONFLICT (view, slice) DO UPDATE SET
         events = p.events + excluded.events, digest = p.digest + excluded.digest
 """
@@ -96,28 +97,35 @@ class RestChanges:
         """Return all statements, without rows."""
         return cls([(merge, "[]") for projection in PROJECTIONS for merge in projection.merges], "[]", 0)
 
-    def write(self, cursor: Cursor[Any], schema: str, taken: TakenSlice) -> None:
-        """Write the changes to the tables that are read, and those of the counts as counts of a slice."""
+    def statements(self, schema: str, taken: TakenSlice) -> list[sql.Composable]:
+        """Return what writes the changes to the tables that are read, and the counts as those of a slice.
+
+        The rows of a change are taken out of the temporary table behind it, as more may come.
+        """
+        made: list[sql.Composable] = []
         arrays: list[tuple[str, str]] = []
         for merge, rows in self._staged:
-            cursor.execute(_stage_statement(merge.stage, merge.columns), (rows,))
-            cursor.execute(merge.statement)
+            stage = sql.Identifier("pg_temp", merge.stage)
+            made.append(
+                sql.SQL(_STAGE).format(
+                    stage,
+                    names=sql.SQL(names_of(merge.columns)),
+                    columns=sql.SQL(merge.columns),
+                    rows=sql.Literal(rows),
+                )
+            )
+            made.append(sql.SQL(merge.statement))
+            made.append(sql.SQL("DELETE FROM {}").format(stage))
             if merge.stage in _COUNTED_BY:
                 arrays.append((_COUNTED_BY[merge.stage], rows))
         if self._proofs is not None:
-            cursor.execute(
-                sql.SQL(_ADD_PROOFS).format(proofs=sql.Identifier(schema, PROOFS)), (self._proofs,)
+            made.append(
+                sql.SQL(_ADD_PROOFS).format(
+                    proofs=sql.Identifier(schema, PROOFS), rows=sql.Literal(self._proofs)
+                )
             )
             arrays.append((PROOFS, self._proofs))
-        if arrays:
-            store_arrays(cursor, schema, taken, arrays)
-
-
-@cache
-def _stage_statement(table: str, columns: LiteralString) -> sql.Composed:
-    return sql.SQL(_STAGE).format(
-        sql.Identifier("pg_temp", table), names=sql.SQL(names_of(columns)), columns=sql.SQL(columns)
-    )
+        return [*made, insert_arrays(schema, taken, arrays)] if arrays else made
 
 
 def _to_json(columns: str, rows: Rows) -> str:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import tuple_row
 
@@ -24,12 +23,8 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_domain.stream_ids import stream_bounds, token_of
 from offerlog_infrastructure.postgres.erasure.blanking import blank_events
 from offerlog_infrastructure.postgres.erasure.erasures import ERASED
-from offerlog_infrastructure.postgres.shards import slice_rest
-from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
-from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_comparison import compare_dead_letters, compare_tables
 from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
-from offerlog_infrastructure.postgres.shards.slice_keeping import refuse_archive
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
     EVENTS,
@@ -40,6 +35,7 @@ from offerlog_infrastructure.postgres.shards.slice_range import (
     VISITORS,
     SliceRange,
 )
+from offerlog_infrastructure.postgres.shards.slice_rest import Numbers, read_numbers
 from offerlog_infrastructure.postgres.shards.table_copy import TableCopy
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice, delete_counts
 
@@ -93,11 +89,13 @@ class SliceCopy:
         target: A connection to the target, in a transaction.
         schema: The schema of the tables.
         move: The slice, and the number of the source.
-        times: Gets the time of each step behind the fence.
 
     Attributes:
         folded: The counts of the slice.
         events: The number of copied events.
+        epoch: The epoch of the source at the last round.
+        numbers: The numbers up to which refusals and names of blocked offers are copied.
+        dead: The streams with events that wait as dead letters, as `add_most` has found them.
     """
 
     def __init__(
@@ -106,10 +104,8 @@ class SliceCopy:
         target: Connection[Any],
         schema: str,
         move: tuple[SliceRange, int],
-        times: MoveTimes,
     ) -> None:
         slice_range, shard = move
-        self._times = times
         self._source = source
         self._target = target
         self._schema = schema
@@ -119,10 +115,10 @@ class SliceCopy:
         self._into = target.cursor(binary=True, row_factory=tuple_row)
         self._position = 0
         self._oldest = "0"
-        self._epoch = 0
-        self._numbers = slice_rest.Numbers(0, 0)
+        self.epoch = 0
+        self.numbers = Numbers(0, 0)
         self._erased: set[int] = set()
-        self._dead: set[UUID] = set()
+        self.dead: set[UUID] = set()
         self._tables = TableCopy(self._from, self._into, schema, slice_range)
         self._live = self._tables.live
         self.folded = FoldedSlice(target, schema, slice_range)
@@ -180,7 +176,7 @@ class SliceCopy:
 
         Between this and that round, the writers of now are waited for.
         """
-        self._numbers = slice_rest.read_numbers(self._source)
+        self.numbers = read_numbers(self._source)
 
     def add_most(self, taken: TakenSlice) -> None:
         """Add the counts and the refusals up to now to those of the target, before the slice is fenced.
@@ -192,60 +188,18 @@ class SliceCopy:
             ShardError: Some events are not folded, or were twice.
         """
         self.folded.check_events(self.events)
-        self._dead = {stream for _, stream, _ in self.folded.dead_streams()}
+        self.dead = {stream for _, stream, _ in self.folded.dead_streams()}
         delete_counts(self._into, self._schema, taken)
         self.folded.add(taken)
         self._add_refusals()
-        self._rehearse(taken)
-        self._into.execute("SAVEPOINT rest")
-
-    def _rehearse(self, taken: TakenSlice) -> None:
-        """Let both servers carry out the statements of the rest: they know all tables the second time."""
-        self._source.execute(slice_rest.USE_INDEXES)
-        self._read_rest()
-        with self._target.transaction(force_rollback=True), self._target.pipeline():
-            slice_rest.write_rest(self._into, self._schema, self._range, slice_rest.NO_REST, [UUID(int=0)])
-            RestChanges.none().write(self._into, self._schema, taken)
-
-    def _read_rest(self) -> slice_rest.Rest:
-        last = self._shard, self._numbers
-        return slice_rest.read_rest(self._from, self._schema, self._range, self._newer(), last)
 
     def copy_rest(self, taken: TakenSlice) -> None:
-        """Copy and fold what has come since, behind the fence, and add it.
+        """Copy and add the rest as a round does: it finds what erasures change, and what cannot be folded.
 
         Raises:
-            ShardError: A visitor of the slice is being erased, the source has got an archive, or some events
-                are not folded.
+            ShardError: Some events are not folded.
         """
-        rest = self._read_rest()
-        self._times.note("read the rest")
-        if rest.erasing:
-            raise ShardError("a visitor of the slice is being erased: move it when that has ended")
-        # Its first run may have begun during the copy. From the fence on it moves nothing of the slice.
-        refuse_archive(self._shard, is_there=rest.has_archive)
-        changes = None
-        if rest.epoch == self._epoch + 1:  # the fence alone: no visitor was erased
-            changes = RestChanges.of(rest.rows(), rest.newer(), self._dead)
-        self._times.note("compute the changes")
-        if changes is None:
-            self._copy_rest_slowly(taken)
-            return
-        try:
-            with self._target.pipeline():
-                slice_rest.write_rest(self._into, self._schema, self._range, rest, rest.newer())
-                changes.write(self._into, self._schema, taken)
-        except (psycopg.DataError, psycopg.IntegrityError):
-            self._into.execute("ROLLBACK TO SAVEPOINT rest")
-            self._copy_rest_slowly(taken)
-        else:
-            self.events += changes.events
-            self._times.note("write the rest")
-
-    def _copy_rest_slowly(self, taken: TakenSlice) -> None:
-        """Copy the rest as a round does: it finds what erasures change, and events that cannot be folded."""
         before = self.folded.begin_again()
-        self._source.execute(slice_rest.USE_ANY_PLAN)
         with self._source.transaction():
             self._from.execute(_ONE_SNAPSHOT)
             newer, count = self._copy_newer(_LAST_POSITION)
@@ -269,7 +223,7 @@ class SliceCopy:
             with self._source.transaction():
                 self._from.execute(_ONE_SNAPSHOT)
                 state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
-                behind, ahead, erasing, oldest, self._epoch = state
+                behind, ahead, erasing, oldest, self.epoch = state
                 if behind == ahead and not erasing:
                     yield ahead, oldest
                     return
@@ -292,9 +246,9 @@ class SliceCopy:
         Returns:
             The streams of these events, each with its first version that is new; and the number of events.
         """
-        condition = sql.SQL("{} AND notification_id <= {}").format(self._newer(), sql.Literal(until))
+        condition = sql.SQL("{} AND notification_id <= {}").format(self.newer(), sql.Literal(until))
         newer = self._select_streams(condition)
-        tokens = sorted({token_of(stream) for stream in self._select_streams(self._newer())})
+        tokens = sorted({token_of(stream) for stream in self._select_streams(self.newer())})
         count = self._tables.copy(EVENTS, condition, self._range.partition) if newer else 0
         for table in (VISITORS, NAMED_ACTIONS) if tokens else ():
             known = sql.SQL("{} = ANY({})").format(sql.Identifier(table.key), sql.Literal(tokens))
@@ -388,8 +342,8 @@ class SliceCopy:
             sql.Literal(position), sql.Literal(SHARD_BITS), sql.Literal(self._shard)
         )
 
-    def _newer(self) -> sql.Composed:
-        """Events of the slice that the source has recorded since the last round."""
+    def newer(self) -> sql.Composed:
+        """Return the condition of events of the slice that the source has recorded since the last round."""
         return sql.SQL("{} AND notification_id > {} AND notification_id < {}").format(
             self._range.rows_of(EVENTS),
             sql.Literal(max(self._position, self._shard << SHARD_BITS)),

@@ -1,17 +1,17 @@
 """The rest of a slice: what has come since the last round, brought to the target behind the fence.
 
 The slice has no owner meanwhile, and each round trip to a busy server takes milliseconds. So one statement
-reads all of the rest on the source, as JSON, and the statements that write it go to the target together. Each
+reads all of the rest on the source, as JSON, and the statements that write it are one message. Each
 table is read by an index: events by position, what belongs to their visitors by token, refusals and names of
 blocked offers by numbers above those that had been drawn before the last round.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
-from psycopg import Connection, Cursor, sql
+from psycopg import Connection, sql
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.positions import SHARD_BITS
@@ -32,8 +32,11 @@ _SELECT_NUMBERS: LiteralString = """
     SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('counted_blocks', 'number')::regclass), 0),
         coalesce(pg_sequence_last_value(pg_get_serial_sequence('refusals', 'id')::regclass), 0)
 """
-_SELECT_REST: LiteralString = """
-    WITH newer AS MATERIALIZED (SELECT {event_columns} FROM {partition} WHERE {newer}),
+_PREPARE: LiteralString = """
+    PREPARE rest_of_slice (bigint[]) AS
+    WITH newer AS MATERIALIZED (
+        SELECT {event_columns} FROM {partition} WHERE {newer} AND notification_id <> ALL ($1)
+    ),
     streams AS MATERIALIZED (SELECT DISTINCT originator_id FROM newer),
     known AS MATERIALIZED (
         SELECT DISTINCT ('x' || left(replace(originator_id::text, '-', ''), 16))::bit(64)::bigint AS token
@@ -64,21 +67,22 @@ _SELECT_REST: LiteralString = """
             WHERE id > {last_refusal} AND id < {end_of_shard} AND {of_refusals}
         ) AS t)
 """
-USE_INDEXES: LiteralString = "SET enable_seqscan TO off"
-"""For the session that reads the rest: tables may have figures of times when they were small, or none."""
+USE_INDEXES: LiteralString = "SET enable_seqscan TO off; SET plan_cache_mode TO force_generic_plan"
+"""For the session that reads the rest: tables may have figures of times when they were small, or none. The
+plan is made once: to make it takes longer than to carry it out."""
 
-USE_ANY_PLAN: LiteralString = "RESET enable_seqscan"
+USE_ANY_PLAN: LiteralString = "RESET enable_seqscan; RESET plan_cache_mode"
 """For what has to read whole tables."""
 
 _INSERT: LiteralString = """
     INSERT INTO {into} ({columns}) OVERRIDING SYSTEM VALUE
-    SELECT {columns} FROM json_populate_recordset(NULL::{like}, %s)
+    SELECT {columns} FROM json_populate_recordset(NULL::{like}, {rows})
     ON CONFLICT DO NOTHING
 """
 _INSERT_VISITORS: LiteralString = """
     INSERT INTO {into} ({columns}, kek)
     SELECT {columns}, (SELECT number FROM key_encryption_keys WHERE id = one ->> 'kek')
-    FROM json_array_elements(%s) AS one, json_to_record(one) AS v ({types})
+    FROM json_array_elements({rows}) AS one, json_to_record(one) AS v ({types})
 """
 _VISITOR_TYPES: Final[LiteralString] = (
     "token int8, digest uuid, organization text, wrapped_key bytea, names bytea"
@@ -124,6 +128,10 @@ class Rest(NamedTuple):
     blocks: str | None
     refusals: str | None
 
+    def positions(self) -> list[int]:
+        """Return the positions of the events."""
+        return [one["notification_id"] for one in json.loads(self.events or "[]")]
+
     def newer(self) -> Mapping[UUID, int]:
         """Return the streams of the events, each with its first version."""
         first: dict[UUID, int] = {}
@@ -147,6 +155,9 @@ class Rest(NamedTuple):
         return sorted(rows, key=lambda row: (row[1], row[2]))
 
 
+NO_STREAM: Final = UUID(int=0)
+"""A stream of nobody."""
+
 NO_REST: Final = Rest(0, 0, False, *["[]"] * 7)
 """No rows of each kind."""
 
@@ -157,17 +168,21 @@ def read_numbers(source: Connection[Any]) -> Numbers:
     return Numbers(*row)
 
 
-def read_rest(
-    source: Cursor[Any],
-    schema: str,
-    slice_range: SliceRange,
-    newer: sql.Composable,
-    last: tuple[int, Numbers],
-) -> Rest:
-    """Read the rest, all of it at one moment.
+def read_rest_without(positions: Sequence[int]) -> sql.Composed:
+    """Return the statement that reads the rest, all of it at one moment; its row is a `Rest`.
 
     Args:
-        source: Reads the source, in auto-commit mode.
+        positions: Those of events that are known.
+    """
+    return sql.SQL("EXECUTE rest_of_slice ({}::bigint[])").format(sql.Literal(list(positions)))
+
+
+def prepare_rest(
+    schema: str, slice_range: SliceRange, newer: sql.Composable, last: tuple[int, Numbers]
+) -> sql.Composed:
+    """Return the statement that prepares `read_rest_without` in a session.
+
+    Args:
         schema: The schema of the tables.
         slice_range: The slice.
         newer: The condition of the events.
@@ -195,52 +210,52 @@ def read_rest(
         parts[f"{one}_columns"] = sql.SQL(table.columns)
         parts[many] = sql.Identifier(schema, table.name)
         parts[f"of_{many}"] = slice_range.rows_of(table)
-    row: Any = source.execute(sql.SQL(_SELECT_REST).format(**parts)).fetchone()
-    return Rest(*row)
+    return sql.SQL(_PREPARE).format(**parts)
 
 
 def write_rest(
-    target: Cursor[Any], schema: str, slice_range: SliceRange, rest: Rest, streams: Collection[UUID]
-) -> None:
-    """Write the rest, but for what is folded from the events.
+    schema: str, slice_range: SliceRange, rest: Rest, streams: Collection[UUID]
+) -> list[sql.Composable]:
+    """Return the statements that write the rest, but for what is folded from the events.
 
     Args:
-        target: Writes to the target, in the transaction that has the copy.
         schema: The schema of the tables.
         slice_range: The slice.
         rest: The rest.
         streams: The streams of its events.
     """
+    made: list[sql.Composable] = []
 
     def insert(table: SliceTable, rows: str | None, into: sql.Identifier | None = None) -> None:
         if rows is None:
             return
         live = sql.Identifier(schema, table.name)
         columns = f"id, {table.columns}" if table is REFUSALS else table.columns
-        target.execute(
-            sql.SQL(_INSERT).format(into=into or live, like=live, columns=sql.SQL(columns)), (rows,)
+        made.append(
+            sql.SQL(_INSERT).format(
+                into=into or live, like=live, columns=sql.SQL(columns), rows=sql.Literal(rows)
+            )
         )
 
     insert(EVENTS, rest.events, sql.Identifier(schema, slice_range.partition))
     tokens = sorted({token_of(stream) for stream in streams})
-    for table in (VISITORS, NAMED_ACTIONS) if tokens else ():
-        target.execute(
-            sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(
-                sql.Identifier(schema, table.name), sql.Identifier(table.key)
-            ),
-            (tokens,),
+    made += [
+        sql.SQL("DELETE FROM {} WHERE {} = ANY({})").format(
+            sql.Identifier(schema, table.name), sql.Identifier(table.key), sql.Literal(tokens)
         )
+        for table in ((VISITORS, NAMED_ACTIONS) if tokens else ())
+    ]
     if rest.visitors is not None:
-        target.execute(
+        made.append(
             sql.SQL(_INSERT_VISITORS).format(
                 into=sql.Identifier(schema, VISITORS.name),
                 columns=sql.SQL(VISITORS.columns),
                 types=sql.SQL(_VISITOR_TYPES),
-            ),
-            (rest.visitors,),
+                rows=sql.Literal(rest.visitors),
+            )
         )
     insert(NAMED_ACTIONS, rest.named_actions)
-    target.execute(
+    made.append(
         sql.SQL("DELETE FROM {} WHERE {}").format(
             sql.Identifier(schema, HOLDS.name), slice_range.rows_of(HOLDS)
         )
@@ -248,3 +263,4 @@ def write_rest(
     insert(HOLDS, rest.holds)
     insert(BLOCKS, rest.blocks)
     insert(REFUSALS, rest.refusals)
+    return made

@@ -54,8 +54,8 @@ _INSERT_TAKEN: LiteralString = """
     SELECT {slice}, {epoch}, {name}, found.counts FROM ({arrays}) AS found
 """
 _INSERT_ARRAYS: LiteralString = """
-    INSERT INTO {} (slice, epoch, table_name, counts)
-    SELECT %s, %s, name, rows::json FROM unnest(%s::text[], %s::text[]) AS one (name, rows)
+    INSERT INTO {taken} (slice, epoch, table_name, counts)
+    SELECT {slice}, {epoch}, name, rows::json FROM unnest({names}::text[], {rows}::text[]) AS one (name, rows)
 """
 _SELECT_TAKEN: LiteralString = """
     SELECT table_name, counts::text FROM taken_counts WHERE slice = %s AND epoch = %s ORDER BY id
@@ -138,21 +138,21 @@ def store_counts(
         )
 
 
-def store_arrays(
-    cursor: Cursor[Any], schema: str, taken: TakenSlice, arrays: Sequence[tuple[str, str]]
-) -> None:
-    """Store some rows as those of a slice, in the current transaction on the target.
+def insert_arrays(schema: str, taken: TakenSlice, arrays: Sequence[tuple[str, str]]) -> sql.Composed:
+    """Return the statement that stores some rows as those of a slice.
 
     Args:
-        cursor: On the target.
         schema: The schema of the tables.
         taken: The slice.
         arrays: Names of tables, each with rows as a JSON array.
     """
     names, rows = zip(*arrays, strict=True)
-    cursor.execute(
-        sql.SQL(_INSERT_ARRAYS).format(sql.Identifier(schema, "taken_counts")),
-        (*taken, list(names), list(rows)),
+    return sql.SQL(_INSERT_ARRAYS).format(
+        taken=sql.Identifier(schema, "taken_counts"),
+        slice=sql.Literal(taken.number),
+        epoch=sql.Literal(taken.epoch),
+        names=sql.Literal(list(names)),
+        rows=sql.Literal(list(rows)),
     )
 
 
