@@ -24,11 +24,13 @@ class ShardMap(NamedTuple):
         shards: The number of the shard, by slice.
         epochs: The epoch of the answer, by slice: of two answers, that of the higher epoch counts.
         others: The numbers of all shards but the home, also of those without a slice.
+        unowned: The slices that no shard owns now, where all of them were asked.
     """
 
     shards: Sequence[int]
     epochs: Sequence[int]
     others: Collection[int] = ()
+    unowned: Collection[int] = ()
 
     @property
     def numbers(self) -> Sequence[int]:

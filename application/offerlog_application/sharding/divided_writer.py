@@ -190,6 +190,9 @@ class DividedWriter:
     def hand_in_again(self, submitted: "_Submitted[Any]", part: _Part, slices: Collection[int]) -> None:
         """Divide a part by a map read anew, and hand it in, on another thread; wait longer each time.
 
+        While nobody owns its slices, the shards are asked again before it is handed in: a writer that has to
+        refuse it would decide it first, and others in its group anew.
+
         Args:
             submitted: Its submission.
             part: The part.
@@ -197,7 +200,10 @@ class DividedWriter:
         """
 
         def divide(shard_map: ShardMap) -> None:
-            submitted.replace(part, _divide(part, shard_map))
+            if {*slices} & {*shard_map.unowned}:
+                self.hand_in_again(submitted, part, slices)
+            else:
+                submitted.replace(part, _divide(part, shard_map))
 
         pause = 0.0
         if part.patience is None:

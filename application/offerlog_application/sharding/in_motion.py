@@ -14,8 +14,11 @@ PATIENCE_SECONDS: Final = 5.0
 ADDING_SECONDS: Final = 20.0
 """Seconds for which a report waits until no slice is counted twice: the source deletes its rows meanwhile."""
 
-_PAUSES: Final = (0.01, 0.25)
-"""Seconds between two attempts: at first, and at most."""
+_PAUSES: Final = (0.004, 0.25)
+"""Seconds between two attempts: at least, and at most."""
+
+_SHARE: Final = 8
+"""A pause is this part of the time so far: so nobody waits much longer than the slice is on its way."""
 
 
 class Patience:
@@ -26,8 +29,8 @@ class Patience:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._pause, self._longest = _PAUSES
+        self._began = time.monotonic()
+        self._until = self._began + seconds
 
     def pause(self, shard_map: ShardMap, slices: Sequence[int]) -> None:
         """Wait for a moment, in the calling thread.
@@ -51,10 +54,11 @@ class Patience:
         Raises:
             SliceInMotionError: The time is over.
         """
-        if time.monotonic() >= self._until:
+        now = time.monotonic()
+        if now >= self._until:
             raise SliceInMotionError(shard_map.shards[slices[0]], slices)
-        pause, self._pause = self._pause, min(2 * self._pause, self._longest)
-        return pause
+        least, most = _PAUSES
+        return min(max((now - self._began) / _SHARE, least), most)
 
 
 def find_in_motion(held: Sequence[HeldSlices]) -> Sequence[int]:

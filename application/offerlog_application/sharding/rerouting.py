@@ -15,9 +15,10 @@ _CLOSE_SECONDS: Final = 10.0
 
 
 class _Waiting(NamedTuple):
-    """Work that waits: when it is due, what is done by the map, and what otherwise."""
+    """Work that waits: when it is due, if it has not waited yet, what is done by the map, and otherwise."""
 
     due: float
+    is_new: bool
     divide: Callable[[ShardMap], None]
     fail: Callable[[BaseException], None]
 
@@ -39,16 +40,20 @@ class Rerouting(WaitingThread[_Waiting]):
         """Let work wait.
 
         Args:
-            pause: Seconds before it is divided anew.
+            pause: Seconds before it is divided anew; 0 for work that has not waited yet. Only for such is the
+                directory asked, too.
             divide: Divides it, by the owners of the slices as they are then. Called in the thread.
             fail: Called instead with an error, in any thread: the owners cannot be read, or this is closed.
         """
-        self._put(_Waiting(time.monotonic() + pause, divide, fail))
+        self._put(_Waiting(time.monotonic() + pause, pause == 0, divide, fail))
 
     def _run(self) -> None:
         while due := self._await_due():
             try:
-                shard_map = self._router.read_owners()
+                is_new = any(one.is_new for one in due)
+                shard_map = (
+                    self._router.read_owners() if is_new else self._router.ask_owners(self._router.map)
+                )
             except Exception as error:  # noqa: BLE001 - the home cannot be reached; the work gets the error
                 for one in due:
                     one.fail(error)

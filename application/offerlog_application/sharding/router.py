@@ -27,7 +27,7 @@ from offerlog_application.sharding.in_motion import (
     find_changed,
     find_in_motion,
 )
-from offerlog_domain.stream_ids import slice_of
+from offerlog_domain.stream_ids import SLICES, slice_of
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -238,13 +238,23 @@ class Router:
         Raises:
             StoreUnavailableError: The home cannot be reached.
         """
-        found = self.read_map()
-        owners = [*found.shards]
-        for number in found.numbers:
-            with suppress(StoreUnavailableError):
-                for one in self.ask(self.get(number), lambda shard: shard.read_owned()):
-                    owners[one] = number
-        return found._replace(shards=owners)
+        return self.ask_owners(self.read_map())
+
+    def ask_owners(self, known: ShardMap) -> ShardMap:
+        """Read the owner of each slice from the shards, and from what is known where none says so."""
+        owners: dict[int, int] = {}
+        is_whole = True
+        for number in known.numbers:
+            try:
+                owned = self.ask(self.get(number), lambda shard: shard.read_owned())
+            except StoreUnavailableError:
+                is_whole = False
+            else:
+                owners |= dict.fromkeys(owned, number)
+        return known._replace(
+            shards=[owners.get(one, known.shards[one]) for one in range(SLICES)],
+            unowned={*range(SLICES)} - owners.keys() if is_whole else (),
+        )
 
     def ask_all(self, ask: Callable[[Shard], T]) -> Sequence[T]:
         """Ask all shards, by a map read anew, for what adds up; the home comes first.

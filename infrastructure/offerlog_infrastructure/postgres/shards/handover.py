@@ -91,7 +91,9 @@ class Handover:
         self._source.execute(slice_rest.USE_INDEXES)
         let_server_await_writers(self._source)
         last = self._move.source, self._copy.numbers
-        self._source.execute(slice_rest.prepare_rest(self._schema, self._range, self._copy.newer(), last))
+        self._source.execute(
+            slice_rest.let_server_read_rest(self._schema, self._range, self._copy.newer(), last)
+        )
         begin, give, _ = move_steps.give(self._move)
         found = self._send(self._source, [begin, give, sql.SQL("ROLLBACK"), _await(0.0), self._select_rest()])
         if found[1] is None:

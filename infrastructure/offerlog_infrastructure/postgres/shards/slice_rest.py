@@ -32,10 +32,11 @@ _SELECT_NUMBERS: LiteralString = """
     SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('counted_blocks', 'number')::regclass), 0),
         coalesce(pg_sequence_last_value(pg_get_serial_sequence('refusals', 'id')::regclass), 0)
 """
-_PREPARE: LiteralString = """
-    PREPARE rest_of_slice (bigint[]) AS
+_CREATE_FUNCTION: LiteralString = """
+    CREATE FUNCTION pg_temp.rest_of_slice(brought_over bigint[]) RETURNS SETOF record
+    LANGUAGE plpgsql AS $body$ BEGIN RETURN QUERY
     WITH newer AS MATERIALIZED (
-        SELECT {event_columns} FROM {partition} WHERE {newer} AND notification_id <> ALL ($1)
+        SELECT {event_columns} FROM {partition} WHERE {newer} AND notification_id <> ALL (brought_over)
     ),
     streams AS MATERIALIZED (SELECT DISTINCT originator_id FROM newer),
     known AS MATERIALIZED (
@@ -65,7 +66,15 @@ _PREPARE: LiteralString = """
         (SELECT json_agg(t)::text FROM (
             SELECT id, {refusal_columns} FROM {refusals}
             WHERE id > {last_refusal} AND id < {end_of_shard} AND {of_refusals}
-        ) AS t)
+        ) AS t);
+    END $body$
+"""
+"""A function keeps its plan, whatever the driver does about prepared statements."""
+_CALL_FUNCTION: LiteralString = """
+    SELECT * FROM pg_temp.rest_of_slice({}::bigint[]) AS t (
+        epoch bigint, erasing bigint, has_archive boolean, events text, streams text, visitors text,
+        named_actions text, holds text, blocks text, refusals text
+    )
 """
 USE_INDEXES: LiteralString = "SET enable_seqscan TO off; SET plan_cache_mode TO force_generic_plan"
 """For the session that reads the rest: tables may have figures of times when they were small, or none. The
@@ -174,13 +183,13 @@ def read_rest_without(positions: Sequence[int]) -> sql.Composed:
     Args:
         positions: Those of events that are known.
     """
-    return sql.SQL("EXECUTE rest_of_slice ({}::bigint[])").format(sql.Literal(list(positions)))
+    return sql.SQL(_CALL_FUNCTION).format(sql.Literal(list(positions)))
 
 
-def prepare_rest(
+def let_server_read_rest(
     schema: str, slice_range: SliceRange, newer: sql.Composable, last: tuple[int, Numbers]
 ) -> sql.Composed:
-    """Return the statement that prepares `read_rest_without` in a session.
+    """Return the statement that gives a session what `read_rest_without` uses.
 
     Args:
         schema: The schema of the tables.
@@ -210,7 +219,7 @@ def prepare_rest(
         parts[f"{one}_columns"] = sql.SQL(table.columns)
         parts[many] = sql.Identifier(schema, table.name)
         parts[f"of_{many}"] = slice_range.rows_of(table)
-    return sql.SQL(_PREPARE).format(**parts)
+    return sql.SQL(_CREATE_FUNCTION).format(**parts)
 
 
 def write_rest(
