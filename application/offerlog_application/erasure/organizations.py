@@ -1,5 +1,6 @@
 """The deletion of an organization: its visitors are erased, its keys revoked, its secret destroyed."""
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
@@ -226,20 +227,27 @@ class OrganizationDeletion:
         """Erase all visitors, page by page; returns the number of those whom a legal hold protects."""
         held = 0
         errors: list[OfferlogError] = []
-        after = _BEFORE_ALL
-        while page := self._visitors.digests(organization, after, _PAGE):
-            after = page[-1]
-            erased = self.eraser.erase_all(organization, page, timeout)
-            for one in erased.erasures:
-                done.visitors += one.position is not None
-                done.events += one.events
-                done.receipts.append(one.receipt_position)
-            held += len(erased.held)
-            errors += erased.errors
-            on_progress(done.progress())
+        lock = threading.Lock()
+
+        def note(erased: ErasedVisitors) -> None:
+            nonlocal held
+            with lock:
+                for one in erased.erasures:
+                    done.visitors += one.position is not None
+                    done.events += one.events
+                    done.receipts.append(one.receipt_position)
+                held += len(erased.held)
+                errors.extend(erased.errors)
+                on_progress(done.progress())
+
+        self._erase_pages(organization, timeout, note)
         if errors:
             raise errors[0]
         return held
+
+    def _erase_pages(self, organization: str, timeout: float, note: Callable[[ErasedVisitors], None]) -> None:
+        """Erase all visitors, and note each page; several threads may note one."""
+        erase_pages(self._visitors, self.eraser, organization, timeout, note)
 
     def _end_policies(self, organization: str) -> None:
         """End the policies of the action maps. Each end is an event, so that the log says what held when."""
@@ -272,6 +280,34 @@ class OrganizationDeletion:
         )
         signed = sign_deletion(deleted, self.eraser.sign(deletion_text(deleted), deleted.recorded_at))
         return self._log.append_entry(make_organization_stream_id(organization), signed).position
+
+
+def erase_pages(
+    visitors: OrganizationVisitors,
+    eraser: ErasesMany,
+    organization: str,
+    timeout: float,
+    note: Callable[[ErasedVisitors], None],
+    *,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> None:
+    """Erase all visitors of an organization in a store, page by page.
+
+    Args:
+        visitors: The visitors of the store.
+        eraser: Erases them.
+        organization: The organization.
+        timeout: Seconds to wait for writers, and for projections that make no progress.
+        note: Called with each page.
+        goes_on: Says if to look for more, asked before each page.
+
+    Raises:
+        OfferlogError: See `OrganizationDeletion.delete`.
+    """
+    after = _BEFORE_ALL
+    while goes_on() and (page := visitors.digests(organization, after, _PAGE)):
+        after = page[-1]
+        note(eraser.erase_all(organization, page, timeout))
 
 
 class _Done:

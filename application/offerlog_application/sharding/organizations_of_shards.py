@@ -4,7 +4,10 @@ The home has the secret of an organization, and the shards have copies. The home
 made in between: see `AllOrganizationVisitors.destroy_secret`.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from datetime import datetime
 from uuid import UUID
 
@@ -13,14 +16,13 @@ from offerlog_application.erasure.organizations import (
     DeletedOrganization,
     DeletionProgress,
     OrganizationDeletion,
+    erase_pages,
 )
 from offerlog_application.erasure.receipts import read_last_receipts
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.erasure import Erasure
 from offerlog_application.ports.shards import HOME, NotOverShardsError
 from offerlog_application.ports.store import Store
-from offerlog_application.sharding.router import Router
-from offerlog_domain.errors import OfferlogError
+from offerlog_application.sharding.router import Router, Shard
 
 
 class AllOrganizationVisitors:
@@ -37,11 +39,9 @@ class AllOrganizationVisitors:
         return sum(self._router.ask_each(lambda shard: shard.store.organization_visitors.count(organization)))
 
     def digests(self, organization: str, after: UUID, limit: int) -> Sequence[UUID]:
-        """Return the first digests behind a digest that some shard has."""
-        found = self._router.ask_each(
-            lambda shard: shard.store.organization_visitors.digests(organization, after, limit)
-        )
-        return sorted({digest for page in found for digest in page})[:limit]
+        """Refuse: each shard is asked for its own."""
+        del organization, after, limit
+        raise NotOverShardsError("to list the visitors of an organization")
 
     def delete_refusals(self, organization: str) -> int:
         """Delete the refusals of the organization that name no visitor, on all shards."""
@@ -82,54 +82,6 @@ class AllOrganizationVisitors:
         raise NotOverShardsError("to repeat erasures after a restore")
 
 
-class EraserOfShards:
-    """Erases visitors, each on the visitor's shard: event and receipt are in the log of that shard.
-
-    Thread-safe.
-
-    Args:
-        router: Finds the shards.
-    """
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-
-    def erase_all(self, organization: str, digests: Sequence[UUID], seconds: float) -> ErasedVisitors:
-        """Erase several visitors; those of one shard share the fence and the wait for its projections.
-
-        Raises:
-            ErasureUnfinishedError: As `Eraser.erase_all` raises it; those of other shards may be erased.
-            ShardUnavailableError: A shard cannot be reached; likewise.
-        """
-        owners = self._router.read_owners()
-        of_shards: dict[int, list[UUID]] = {}
-        for digest in digests:
-            of_shards.setdefault(owners.shard_of(digest), []).append(digest)
-        erasures: list[Erasure] = []
-        held: list[UUID] = []
-        errors: list[OfferlogError] = []
-        for number, own in sorted(of_shards.items()):
-            done = self._erase_on(number, organization, own, seconds)
-            erasures += done.erasures
-            held += done.held
-            errors += done.errors
-        return ErasedVisitors(erasures, held, errors)
-
-    def _erase_on(
-        self, number: int, organization: str, digests: Sequence[UUID], seconds: float
-    ) -> ErasedVisitors:
-        return self._router.ask(
-            self._router.get(number),
-            lambda shard: shard.service.organization_deletion.eraser.erase_all(
-                organization, digests, seconds
-            ),
-        )
-
-    def sign(self, text: str, at: datetime) -> str:
-        """Return the signature lines of a text by the key of the home."""
-        return self._router.home.service.organization_deletion.eraser.sign(text, at)
-
-
 class DeletionOverShards(OrganizationDeletion):
     """Deletes organizations from all shards; thread-safe. One deletion at a time.
 
@@ -145,7 +97,7 @@ class DeletionOverShards(OrganizationDeletion):
         self._router = router
         super().__init__(
             store.organization_visitors,
-            EraserOfShards(router),
+            router.home.service.organization_deletion.eraser,
             store.keys,
             store.service_log,
             clock,
@@ -183,6 +135,27 @@ class DeletionOverShards(OrganizationDeletion):
             return super().delete(
                 organization, on_progress, timeout=timeout, last_key=last_key, check_whole=check
             )
+
+    def _erase_pages(self, organization: str, timeout: float, note: Callable[[ErasedVisitors], None]) -> None:
+        """Erase the visitors of all shards, each shard in a thread: none needs another.
+
+        If one fails, the others end behind the page at which they are, and its error is raised.
+        """
+        is_over = threading.Event()
+
+        def erase(shard: Shard) -> None:
+            visitors, eraser = shard.store.organization_visitors, shard.service.organization_deletion.eraser
+            erase_pages(visitors, eraser, organization, timeout, note, goes_on=lambda: not is_over.is_set())
+
+        shards = self._router.all()
+        with ThreadPoolExecutor(len(shards)) as threads:
+            begun = [threads.submit(copy_context().run, self._router.ask, one, erase) for one in shards]
+            try:
+                wait(begun, return_when=FIRST_EXCEPTION)
+            finally:
+                is_over.set()
+        for one in begun:
+            one.result()
 
     def _lacks_receipt(self, organization: str) -> bool:
         """Return True if an earlier call was killed before the receipt.

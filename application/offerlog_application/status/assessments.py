@@ -303,7 +303,7 @@ def assess_keyring(seen: Observation) -> Assessment:
 def _assess_backup(figures: StoreFigures, seen: Observation) -> Assessment:
     if figures.backup is None:
         if seen.shard is not None:
-            return unchecked("each server is backed up by PostgreSQL's own means")
+            return unchecked("none is recorded: see whether PostgreSQL's own means back this server up")
         if not figures.position or not seen.is_embedded:
             return well("none is recorded")
         return attention("none was made", "run `offerlog backup FILE` each night, to another disk")

@@ -78,7 +78,7 @@ def _find_trouble(one: WebhookLag, seen: Observation) -> str | None:
 
 def _find_delay(name: str, seconds: float | None) -> str | None:
     if seconds is None:
-        return f"the lag of {name} cannot be read"
+        return f"the lag of {name} is not known, as an event or a server cannot be read"
     return f"{name} is {format_period(seconds)} behind" if is_over(seconds, WEBHOOK_LIMIT) else None
 
 

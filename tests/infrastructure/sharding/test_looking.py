@@ -96,7 +96,7 @@ def test_a_server_that_is_away_or_hangs_is_named_and_holds_up_nothing(
     assert away.trouble is not None
     assert _assess(away)["store"].level is Level.BROKEN
     assert home.trouble is None
-    assert _assess(home)["webhooks"].saw.endswith("cannot be read")
+    assert _assess(home)["webhooks"].saw.endswith("a server cannot be read")
     # and one that takes connections, and never answers
     stores.proxy.swallow()
     began = time.monotonic()
