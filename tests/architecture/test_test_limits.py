@@ -55,7 +55,7 @@ def test_a_test_that_hangs_fails_and_the_next_one_runs(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(tests), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     # then
@@ -81,7 +81,7 @@ def test_a_test_that_takes_no_signal_ends_the_run() -> None:
         env={"PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=200,
         check=False,
     )
     # then

@@ -58,7 +58,7 @@ def test_offers_that_wait_for_a_busy_writer_do_not_stop_the_loop(dsn: str) -> No
             ]
             holder.execute(TAKES_LOCK.encode())
             with ExitStack() as held:
-                waiting = [held.enter_context(connected(site, seconds=30)) for _ in asked]
+                waiting = [held.enter_context(connected(site)) for _ in asked]
                 for connection, one in zip(waiting, asked, strict=True):
                     connection.sendall(request("POST", "/v1/offers", key, json.dumps(one).encode()))
                 until(lambda: site.service.queue_depth() > 0)
@@ -155,7 +155,7 @@ def test_refused_lines_of_a_public_key_do_not_stop_the_loop(dsn: str) -> None:
 
 def test_a_thousand_log_ins_of_one_reporter_do_not_stop_the_loop(dsn: str) -> None:
     """From many addresses, each in its rate; who was logged in with another key stays so."""
-    with watched(dsn) as (site, probe), httpx.Client(base_url=site.url, timeout=30) as other:
+    with watched(dsn) as (site, probe), httpx.Client(base_url=site.url, timeout=90) as other:
         assert other.post("/login", data={"key": site.key(Role.REPORTER, "beta")}).status_code == 303
         form = urlencode({"key": site.key(Role.REPORTER)}).encode()
         found: list[Answer] = []

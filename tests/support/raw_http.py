@@ -15,7 +15,7 @@ from offerlog_infrastructure.settings import Settings
 from support.http_site import Site
 
 
-def connected(site: Site, *, seconds: float = 10.0, source: str = "127.0.0.1") -> socket.socket:
+def connected(site: Site, *, seconds: float = 60.0, source: str = "127.0.0.1") -> socket.socket:
     """A connection to the site, from any address of this machine; each of its waits is limited."""
     host, port = site.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=seconds, source_address=(source, 0))

@@ -71,8 +71,8 @@ def contents(dsn: str) -> dict[str, set[tuple[object, ...]]]:
     }
 
 
-def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
-    """Look until something holds; a test that waits longer than that has failed."""
+def until(holds: Callable[[], object], seconds: float = 90.0) -> None:
+    """Look until something holds; a test that waits longer than that has failed, on a busy machine too."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -18,7 +18,7 @@ from support.processes import LimitedProcess
 
 pytest_plugins = ["support.pages.fixtures"]
 
-_BROWSERS = 3
+_BROWSERS = 4
 """Number of browsers that are tried until one prerenders."""
 
 HIDDEN = """
@@ -62,7 +62,7 @@ def prerendered(shop: Shop, page: str, profiles: Path) -> Iterator[None]:
         for number in range(_BROWSERS):
             held.enter_context(unobserved(shop.site.url(page), profiles / str(number)))
             with suppress(TimeoutError):
-                until(lambda: "saw-prerendering-true" in shop.site.asked)
+                until(lambda: "saw-prerendering-true" in shop.site.asked, 60)
                 break
             held.close()
         else:
@@ -70,19 +70,20 @@ def prerendered(shop: Shop, page: str, profiles: Path) -> Iterator[None]:
         yield
 
 
-def until(what: Callable[[], object]) -> None:
+def until(what: Callable[[], object], seconds: float = 120) -> None:
     """Wait until something is the case.
 
     Raises:
-        TimeoutError: It is not, after a minute.
+        TimeoutError: It is not, after that time.
     """
-    end = time.monotonic() + 60
+    end = time.monotonic() + seconds
     while not what():
         if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.05)
 
 
+@pytest.mark.time_limit(600)
 def test_a_page_that_is_only_prerendered_reports_nothing(shop: Shop, action: str, tmp_path: Path) -> None:
     """Really prerendered, for longer than its invitation stands; both begin when the visitor comes."""
     asked = shop.site.asked
@@ -97,6 +98,7 @@ def test_a_page_that_is_only_prerendered_reports_nothing(shop: Shop, action: str
     assert (timed_out.occurred_at - offered.occurred_at).total_seconds() > 0.5
 
 
+@pytest.mark.time_limit(600)
 def test_a_prerendered_page_that_nobody_visits_sends_nothing(shop: Shop, action: str, tmp_path: Path) -> None:
     """However long it waits."""
     with prerendered(shop, "landing.html", tmp_path):

@@ -222,8 +222,12 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
 def test_a_conflict_names_the_visitor_offer_and_stores_nothing(
     log: PostgresLog, application: OfferlogApplication, dsn: str, at_fault: int
 ) -> None:
-    """Wherever in the batch it is, the taken version is found and the rest is not kept."""
-    offers = [an_offer() for _ in range(1_500)]
+    """Wherever in the batch it is, the taken version is found and the rest is not kept.
+
+    The visitors are few: of 1,500 new ones in a second, two draw the same token in one of 250 runs.
+    """
+    visitors = [uuid4() for _ in range(10)]
+    offers = [an_offer(visitors[n % 10]) for n in range(1_500)]
     append(log, *[(offer, 1) for offer in offers])
     log.load(offers)
     append(PostgresLog(application), (offers[at_fault], 2))
