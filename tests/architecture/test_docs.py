@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-import typer
 
 import offerlog as front_door
 import offerlog_domain
@@ -19,7 +18,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import composition
-from offerlog_infrastructure.cli.commands import app
+from offerlog_infrastructure.cli.commands import command_tree
 from offerlog_infrastructure.settings import Settings
 from offerlog_infrastructure.settings_file import settings_file
 
@@ -205,7 +204,7 @@ def mentioned() -> Iterator[tuple[str, list[str]]]:
 
 def resolved(words: list[str]) -> tuple[Any, list[str]]:
     """The command that some words name, and its arguments."""
-    command: Any = typer.main.get_command(app)
+    command: Any = command_tree()
     rest = list(words)
     while rest and rest[0] in getattr(command, "commands", {}):
         command = command.commands[rest.pop(0)]
@@ -243,7 +242,7 @@ def test_every_command_and_option_is_told() -> None:
     page = text("docs/command-line.md")
     top, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
     by_heading = {section.partition("\n")[0]: section for section in sections}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined] # it is a group
+    for name, command in command_tree().commands.items():
         section = by_heading[f"offerlog {name}"]
         for one in getattr(command, "commands", {"": command}).values():
             visible = {p.opts[0] for p in one.params if p.opts[0].startswith("--") and not p.hidden}

@@ -21,9 +21,15 @@ ALL = list(commands_under(command_tree()))
 
 
 @pytest.mark.parametrize(("words", "is_family"), ALL, ids=[" ".join(words) or "offerlog" for words, _ in ALL])
-def test_help_teaches_and_fits(words: tuple[str, ...], is_family: bool) -> None:  # noqa: FBT001 - pytest's way
+def test_help_teaches_and_fits(
+    words: tuple[str, ...],
+    is_family: bool,  # noqa: FBT001 - pytest's way
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Every command says what it does and, but for the families, gives an example; in 80 columns."""
-    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
+    monkeypatch.setattr("typer.testing._get_command", lambda _: command_tree())  # else made for each anew
+    narrow = {"COLUMNS": "80", "TERMINAL_WIDTH": "80"}
+    shown = CliRunner().invoke(app, [*words, "--help"], env=narrow)
     assert shown.exit_code == 0, shown.output
     assert max(map(len, shown.output.splitlines())) <= 80
     assert "<bool>" not in shown.output  # a flag takes no value
