@@ -143,6 +143,14 @@ def test_it_is_released_wherever_its_offer_comes_also_if_the_slice_moves(
     assert len(list(service.parked())) == parked
     # and behind the move an action is found where it is
     assert _record(service, _short("started", moving)) == [OutcomeKind.RECORDED]
+    # and a refusal whose reason may pass is kept at the home, which ends the wait with it
+    full = _visitor_of(service, 1, "full")
+    crowd = [signal("accepted", visitor=full, action=n) for n in range(10, 74)]
+    assert _record(service, _short("started", full)) == [OutcomeKind.PARKED]
+    _record(service, signal("offered", visitor=full), *crowd)
+    service._short_signals.release()
+    assert _count_refusals(service, Reason.CROWDED) == 1
+    assert list(service.refusals(customer_id=f"visitor-{full}")) == []
 
 
 def _kill(*_: object) -> bool:
