@@ -23,6 +23,7 @@ from support.command_line import CommandLine
 from support.internals import application_of
 from support.journeys import journeys, signal
 from support.positions import number_of
+from support.preloaded import preloaded_code
 from support.processes import LimitedProcess, finish
 from support.ready_stores import put_store
 from support.recount import rows, until
@@ -164,7 +165,7 @@ def kill_restores(offerlog: CommandLine, words: list[str], target: Path) -> None
         early.kill()
     assert not (target / "postgres").exists()
     program = _DIE_BEFORE_THE_LAST_STEP + _MAIN
-    with LimitedProcess([sys.executable, "-c", program, *words], env=offerlog.environment) as late:
+    with LimitedProcess([*preloaded_code(program), *words], env=offerlog.environment) as late:
         assert late.wait(60) == -SIGKILL
     assert "there is no store" in offerlog.fails("report", "--data", str(target), code=1)
 

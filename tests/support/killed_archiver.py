@@ -1,4 +1,4 @@
-"""An archiver that kills itself behind a step: python -m support.killed_archiver DSN FOLDER POSITION STEP."""
+"""An archiver that kills itself behind a step; `main` takes the words DSN FOLDER POSITION STEP."""
 
 import os
 import signal
@@ -32,7 +32,3 @@ def main() -> None:
     _kill_behind(archiver if step.startswith("_") else archiver.PostgresArchiver, step)
     application = OfferlogApplication(dsn, SCHEMA)
     archiver.PostgresArchiver(application, SystemClock()).move_up_to(int(position), folder, lambda _: None)
-
-
-if __name__ == "__main__":
-    main()

@@ -16,6 +16,7 @@ from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.move_ends import MoveEnds
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
 from support.keyrings import run_keyring
+from support.preloaded import preloaded
 from support.processes import LimitedProcess
 
 STEPS: Final[dict[str, tuple[Any, str]]] = {
@@ -37,9 +38,15 @@ _SECONDS: Final = 120
 
 
 def start_mover(home: str, number: int, shard: int, step: str, sent: signal.Signals) -> LimitedProcess:
-    """Start a mover that sends itself a signal at a step."""
+    """Start a mover that sends itself a signal at a step.
+
+    It is a separate program if it stops itself: a fork could not be told to go on.
+    """
+    program = [sys.executable, "-m", "support.killed_mover"]
+    if sent is signal.SIGKILL:
+        program = preloaded("support.killed_mover:main")
     return LimitedProcess(
-        [sys.executable, "-m", "support.killed_mover", home, str(number), str(shard), step, sent.name],
+        [*program, home, str(number), str(shard), step, sent.name],
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

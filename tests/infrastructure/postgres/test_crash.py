@@ -3,12 +3,12 @@
 import json
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from offerlog_infrastructure.composition import open_offerlog
 from support.journeys import journeys, signal
+from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
 from support.recount import event_ids, recounted, rows, shown, until
 
@@ -28,7 +28,7 @@ with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
 
 def killed_while_recording(dsn: str, file: Path, seconds: float) -> int:
     """How many lines a recorder had acknowledged when it was killed so long after the first."""
-    recorder = LimitedProcess([sys.executable, "-c", RECORDER, dsn, str(file)], stdout=subprocess.PIPE)
+    recorder = LimitedProcess([*preloaded_code(RECORDER), dsn, str(file)], stdout=subprocess.PIPE)
     assert recorder.stdout is not None
     first = recorder.stdout.readline()
     time.sleep(seconds)

@@ -3,7 +3,6 @@
 import json
 import random
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from offerlog_infrastructure.composition import open_offerlog
 from support.journeys import an_id
+from support.preloaded import preloaded_code
 from support.processes import LimitedProcess, finish
 from support.recount import recounted, rows, shown
 
@@ -34,7 +34,7 @@ with open_offerlog(database_url=dsn, project=False, keep_deadlines=False) as ser
 
 def recorder(dsn: str, file: Path) -> LimitedProcess:
     """A process that records the lines of a file."""
-    return LimitedProcess([sys.executable, "-c", RECORDER, dsn, str(file)], stdout=subprocess.PIPE)
+    return LimitedProcess([*preloaded_code(RECORDER), dsn, str(file)], stdout=subprocess.PIPE)
 
 
 def kill_after(process: LimitedProcess, batches: int) -> None:

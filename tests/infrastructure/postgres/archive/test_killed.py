@@ -2,17 +2,15 @@
 
 import signal
 import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 from support.databases import Databases
 from support.journeys import DAY
 from support.killed_archiver import STEPS
+from support.preloaded import preloaded
 from support.recount import rows
 from support.twin_stores import MAPS, dated, move, open_twins
-
-_TESTS = Path(__file__).parents[3]
 
 
 def names_in(folder: Path) -> set[str]:
@@ -28,8 +26,7 @@ def test_each_step_may_be_the_last(databases: Databases, tmp_path: Path) -> None
         for n, step in enumerate(STEPS):
             # when
             killed = subprocess.run(
-                [sys.executable, "-m", "support.killed_archiver", dsn, folder, str(position), step],
-                cwd=_TESTS,
+                [*preloaded("support.killed_archiver:main"), dsn, str(folder), str(position), step],
                 check=False,
                 capture_output=True,
                 timeout=120,
