@@ -27,6 +27,7 @@ STEPS: Final[dict[str, tuple[Any, str]]] = {
     "directory": (MoveEnds, "update_directory"),
     "all but the end": (slice_leave, "_try_to_leave"),
     "leave": (move_ends, "leave"),
+    "all but the note": (move_steps, "forget_arrival"),
 }
 """Behind these it is killed or stopped."""
 

@@ -32,10 +32,13 @@ class ArchiveElsewhereError(OfferlogError):
 
 
 class ArchiveRunningError(OfferlogError):
-    """Another process moves events into the archive."""
+    """Another process moves events into the archive, or a slice with its files."""
 
     def __init__(self) -> None:
-        super().__init__("another process moves events into the archive: wait for its end")
+        super().__init__(
+            "another process moves events into the archive, or a slice to or from this server: wait for its"
+            " end"
+        )
 
 
 class ArchiveCopyError(OfferlogError):

@@ -126,4 +126,15 @@ def place_of_server(place: str | None, number: int) -> str | None:
         place: The place; None for the one that the server has.
         number: The number of the server.
     """
-    return place if place is None or number == 0 else f"{place.rstrip('/')}/shard-{number}"
+    return place if place is None or number == 0 else f"{place.rstrip('/')}{_part_of(number)}"
+
+
+def home_place_of(place: str, number: int) -> str | None:
+    """Return the place of the home, if the one of a server is its part of that; None if it is another one."""
+    if number == 0:
+        return place
+    return place.removesuffix(_part_of(number)) if place.endswith(_part_of(number)) else None
+
+
+def _part_of(number: int) -> str:
+    return f"/shard-{number}"

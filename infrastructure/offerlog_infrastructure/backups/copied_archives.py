@@ -13,7 +13,7 @@ from uuid import UUID
 
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_infrastructure.archive.errors import ArchiveCopyError
-from offerlog_infrastructure.archive.places import is_url, place_of_server
+from offerlog_infrastructure.archive.places import home_place_of, is_url, place_of_server
 from offerlog_infrastructure.backups.backup_file import Manifest
 from offerlog_infrastructure.backups.errors import BackupFileError
 from offerlog_infrastructure.backups.restored_servers import ServersRequest
@@ -105,7 +105,9 @@ def copy_archives(
 
         _take_folder(folder, installation)
         try:
-            copy_archive(dsn, request.schema, place_of_server(request.archive, number), folder, on_file)
+            places = _places(request, manifests)
+            own = places.pop(number, None)
+            copy_archive(dsn, request.schema, own, folder, on_file, others=[*places.values()])
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -150,3 +152,14 @@ def _read_mark(folder: Path) -> str | None:
         return (folder / _MARK).read_text()
     except FileNotFoundError:
         return None
+
+
+def _places(request: ServersRequest, manifests: Mapping[int, Manifest]) -> dict[int, str]:
+    """Return the places of the archives of all servers: a slice may have moved since, with its files."""
+    known = {number: one.archive for number, one in manifests.items() if one.archive is not None}
+    of_home = request.archive or next(
+        (home for number, place in known.items() if (home := home_place_of(place, number))), None
+    )
+    derived = {number: place_of_server(of_home, number) for number in manifests}
+    places = derived | ({} if request.archive else known)
+    return {number: place for number, place in places.items() if place is not None}

@@ -125,8 +125,10 @@ def move(
     a slice that has changed hands stays there, and any other stays where it
     was. Without a service, the same command goes on. --undo lets the former
     server keep the slice, unless it has changed hands already. To move it
-    back afterwards, move it once more. A server with an archive cannot give
-    slices away. See `offerlog shards status` for moves under way.
+    back afterwards, move it once more. Archived events move along: the
+    command needs the archives of both servers, and waits for ten seconds if
+    `offerlog archive` is at work on one of them. See `offerlog shards status`
+    for moves under way.
     """
     from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.move_bar import move_bar  # noqa: PLC0415 - as above

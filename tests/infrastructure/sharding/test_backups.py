@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from offerlog import (
     Offerlog,
@@ -51,6 +52,7 @@ from support.installations import (
 from support.journeys import DAY, journeys, signal
 from support.keyrings import run_keyring
 from support.recount import rows
+from support.shard_archives import archive_servers, check_places
 
 _VISITORS: Final = 56
 _LOCKED: Final = ("parked_short_signals", "webhook_deliveries", "webhook_endpoints")
@@ -88,7 +90,7 @@ class Backup(NamedTuple):
 
 @pytest.fixture(scope="module")
 def backup(make_module_dsn: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backup]:
-    """While the dumps are written, a slice moves, and signals are recorded."""
+    """While the dumps are written, a slice moves with its files, and signals are recorded."""
     clock, folder = SettableClock(DAY + timedelta(days=1)), tmp_path_factory.mktemp("backups")
     outside = folder / "outside"
     with (
@@ -97,9 +99,13 @@ def backup(make_module_dsn: Callable[[], str], tmp_path_factory: pytest.TempPath
         open_offerlog(database_url=make_module_dsn(), clock=clock, keep_deadlines=False) as single,
         pytest.MonkeyPatch.context() as patched,
     ):
+        erased, *_ = visitors_of_slice(service, 9, 1_000)
+        cold = [signal(state, visitor=erased.removeprefix("visitor-")) for state in ("offered", "rejected")]
         for one in (service, single):
+            one.record(cold)
             one.wait(one.record(journeys(_VISITORS)).position)
         move_slice(stores, 7, 2)
+        assert all(archive_servers(service, folder / "archive"))
         dump, dumped = programs.dump_schema, list[str]()
 
         def move_and_dump(*given: Any) -> Any:
@@ -110,13 +116,15 @@ def backup(make_module_dsn: Callable[[], str], tmp_path_factory: pytest.TempPath
             return dump(*given)
 
         patched.setattr(making, "dump_schema", move_and_dump)
-        made = Backup(stores, single, folder / "backup", outside, visitors_of_slice(service, 9, _VISITORS)[0])
+        made = Backup(stores, single, folder / "backup", outside, erased)
         assert is_of_several(made.place)
         make_backup_of_servers(BackupFolder(made.folder), made.place)
         assert len(dumped) == 3
         assert owners_of(stores, 9) == [0]
         for one in (service, single):
             one.erase(customer_id=made.erased)
+        assert rows(stores.dsns[0], "SELECT DISTINCT edition FROM archived_files WHERE slice = 9") == [(2,)]
+        check_places(stores, folder / "archive")
         yield made
 
 
@@ -146,7 +154,12 @@ def _restore(
             open_service=lambda directory: open_restored(home, run_keyring(), "default", directory),
             find_faults=find_faults,
             schema=SCHEMA,
-            **{"erasures": ErasureSource(backup.outside), "checkpoints": backup.outside, **more},
+            **{
+                "erasures": ErasureSource(backup.outside),
+                "checkpoints": backup.outside,
+                "archive_copy": backup.outside.with_name(f"archive of {conninfo_to_dict(home)['dbname']}"),
+                **more,
+            },
         )
     )
 
@@ -193,7 +206,7 @@ def test_servers_are_restored_as_they_were_without_those_who_were_erased_since(
     )
     # and a restore replaces nothing
     with pytest.raises(ShardError, match="is not empty, and a restore replaces nothing"):
-        _restore(backup, targets)
+        _restore(backup, targets, archive_copy=backup.outside.with_name("another copy"))
 
 
 def test_what_cannot_be_restored_is_refused_before_anything_is_made(
@@ -326,7 +339,8 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
         copied_archives.check_folders(request, manifests, None)
     (copy / "mine.txt").unlink()
 
-    def write_half(_dsn: str, _schema: str, _source: str | None, folder: Path, _show: object) -> None:
+    def write_half(*given: Any, **_: object) -> None:
+        folder = given[3]
         (folder / "half.parquet").touch(exist_ok=False)
         asked.append(folder)
         if len(asked) == 1:

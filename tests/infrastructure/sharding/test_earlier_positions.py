@@ -49,6 +49,7 @@ from support.keyrings import run_keyring
 from support.moved_slices import visitors_of
 from support.proxy import Proxy
 from support.recount import rows
+from support.shard_archives import archive_servers, archive_store, check_places
 
 _VISITORS: Final = 40
 _QUERY: Final = ReportQuery("default", by=Granularity.HOUR, view=MetricSet.FULL)
@@ -97,7 +98,11 @@ def _issue(sharded: Offerlog, single: Offerlog) -> tuple[IssuedReport, IssuedRep
 
 @pytest.fixture(scope="module")
 def times(make_module_dsn: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Times]:
-    """Reports of one server and of three; slices go to the others, go on from there, and come back."""
+    """Reports of one server and of three; slices go to the others, go on from there, and come back.
+
+    They take their files along: each server of the installation archives what is cold.
+    """
+    archive = tmp_path_factory.mktemp("archive")
     clock, home, other = SettableClock(DAY + timedelta(days=1)), make_module_dsn(), make_module_dsn()
     key = tmp_path_factory.mktemp("keys") / "audit.key"
     for number in range(3):
@@ -114,6 +119,7 @@ def times(make_module_dsn: Callable[[], str], tmp_path_factory: pytest.TempPathF
             for one in (first, single):
                 one.record([*journeys(_VISITORS), *_late(known, 9, DAY)])
             issued = [_issue(first, single)]
+            assert archive_store(first, str(archive))
         # when it becomes one of three
         stores = Stores([home, proxy.dsn, make_module_dsn()], proxy)
         with Installation(None, home, run_keyring()) as installation:
@@ -133,8 +139,15 @@ def times(make_module_dsn: Callable[[], str], tmp_path_factory: pytest.TempPathF
             clock.advance(timedelta(hours=1))
             for one in (sharded, single):
                 one.record(_late(visitors, 11, clock.now()))
+            archive_servers(sharded, archive)
             for slice_, shard in ((1, 2), (9, 0)):
                 move_slice(stores, slice_, shard)
+            check_places(stores, archive)
+            foreign = (
+                "SELECT DISTINCT first_position >> 40, slice FROM archived_files WHERE slice IN (1, 9, 12)"
+            )
+            lies = [set(rows(address, foreign)) for address in stores.dsns]
+            assert lies == [{(0, 9), (2, 9)}, {(0, 12), (1, 12)}, {(0, 1), (1, 1)}]
             for one in (sharded, single):
                 one.record(_late(visitors, 12, clock.now()))
                 one.catch_up()

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -35,6 +36,7 @@ from support.keyrings import run_keyring
 from support.killed_mover import kill_mover, start_mover
 from support.processes import LimitedProcess
 from support.recount import rows, until
+from support.shard_archives import archive_servers, check_places
 
 _VISITORS: Final = 24
 _MANY: Final = 1_000
@@ -63,27 +65,42 @@ def stores(make_module_dsn: Callable[[], str]) -> Iterator[Stores]:
 
 
 @pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The place of the archives."""
+    return tmp_path_factory.mktemp("archive")
+
+
+@pytest.fixture(scope="module")
 def services(
-    stores: Stores, make_module_dsn: Callable[[], str]
+    stores: Stores, make_module_dsn: Callable[[], str], archive: Path
 ) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
-    """The service over all of them, and one over a single store, at the same time; both without upkeep."""
+    """The service over all of them, and one over a single store, at the same time; both without upkeep.
+
+    Of the first, what is cold is archived.
+    """
     clock = SettableClock(DAY + timedelta(days=1))
     with (
         stores.open(clock=clock) as sharded,
         open_offerlog(database_url=make_module_dsn(), clock=clock, keep_deadlines=False) as single,
     ):
+        moving = [int(one.removeprefix("visitor-")) for one in visitors_of_slice(sharded, _NUMBER, _MANY)[:3]]
+        cold = [(n, state) for n in moving for state in ("offered", "rejected")]
         for one in (sharded, single):
+            one.record([make_signal(state, visitor=n, actionMapId=an_id("map", n % 3)) for n, state in cold])
             one.wait(one.record(journeys(_VISITORS)).position)
             one.expire()
             one.catch_up()
+        assert all(archive_servers(sharded, archive))
+        assert rows(stores.dsns[0], "SELECT 1 FROM archived_files WHERE slice = %s", _NUMBER)
         yield sharded, single
 
 
 @pytest.fixture(autouse=True)
-def _at_home(stores: Stores) -> Iterator[None]:
+def _at_home(stores: Stores, archive: Path) -> Iterator[None]:
     yield
     if owners_of(stores, _NUMBER) != [0]:
         move_slice(stores, _NUMBER, 0)
+    check_places(stores, archive)
 
 
 def _moves_of(service: ShardedOfferlog) -> InterruptedMoves:
@@ -98,7 +115,10 @@ def _look(service: ShardedOfferlog) -> None:
 
 
 def _has_ended(stores: Stores) -> bool:
-    asked = "SELECT slice FROM leaving_slices UNION ALL SELECT slice FROM arriving_slices WHERE label > 0"
+    asked = """
+        SELECT slice FROM leaving_slices UNION ALL SELECT slice FROM arrived_slices
+        UNION ALL SELECT slice FROM arriving_slices WHERE label > 0
+    """
     return all(rows(address, asked) == [] for address in stores.dsns)
 
 
@@ -121,7 +141,7 @@ def _compare(services: tuple[ShardedOfferlog, Offerlog], action: int) -> None:
     moving = [int(one.removeprefix("visitor-")) for one in visitors_of_slice(sharded, _NUMBER, _MANY)[:3]]
     late = [
         make_signal("offered", visitor=visitor, action=action, actionMapId=an_id("map", visitor % 3))
-        for visitor in [*range(0, _VISITORS, 8), *moving]
+        for visitor in sorted({*range(0, _VISITORS, 8), *moving})
     ]
     outcomes = [one.record(late).outcomes for one in services]
     assert outcomes[0] == outcomes[1]
@@ -182,7 +202,7 @@ def test_a_process_without_upkeep_ends_nothing(
     """And a note of a move that has ended is not deleted by the first look, but by a later one."""
     sharded, _ = services
     assert sharded._moves_keeper is None
-    kill_mover(stores.dsns[0], _NUMBER, 1, "leave")
+    kill_mover(stores.dsns[0], _NUMBER, 1, "all but the note")
     assert _steps(stores) == ["leaving"]
     assert rows(stores.dsns[1], "SELECT slice FROM taken_counts") != []
     _look(sharded)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -40,6 +41,7 @@ from support.installations import (
 from support.journeys import DAY, an_id, journeys, signal
 from support.killed_mover import BEFORE, STEPS, kill_mover
 from support.recount import rows, until
+from support.shard_archives import archive_servers, check_places
 
 _VISITORS: Final = 24
 _MANY: Final = 1_000
@@ -80,9 +82,12 @@ def _stands_still(address: str) -> bool:
 
 
 def test_each_step_may_be_the_last(
-    services: tuple[ShardedOfferlog, Offerlog], stores: Stores, monkeypatch: pytest.MonkeyPatch
+    services: tuple[ShardedOfferlog, Offerlog],
+    stores: Stores,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """Late signals come in between, and repeats; the next command goes on, or undoes.
+    """Late signals come in between, and repeats; the next command goes on, or undoes. Files move along.
 
     Some of the steps, which differ most; `make examples` takes all of them.
     """
@@ -91,7 +96,11 @@ def test_each_step_may_be_the_last(
     monkeypatch.setattr("offerlog_application.sharding.router.PATIENCE_SECONDS", 0.3)
     target = 1
     moving = [int(one.removeprefix("visitor-")) for one in visitors_of_slice(sharded, _NUMBER, _MANY)[:3]]
-    visitors = [*range(0, _VISITORS, 8), *moving]
+    visitors = sorted({*range(0, _VISITORS, 8), *moving})
+    for one in services:
+        for state in ("offered", "rejected"):
+            one.record([signal(state, visitor=n, actionMapId=an_id("map", n % 3)) for n in moving])
+    assert all(archive_servers(sharded, tmp_path))
     for n, step in enumerate([*STEPS, *BEFORE] if "OFFERLOG_EXAMPLES" in os.environ else _SOME_STEPS):
         # when
         kill_mover(stores.dsns[0], _NUMBER, target, step)
@@ -122,6 +131,8 @@ def test_each_step_may_be_the_last(
         assert rows(stores.dsns[0], "SELECT * FROM slice_moves") == []
         for address in stores.dsns:
             assert rows(address, "SELECT * FROM leaving_slices") == []
+        check_places(stores, tmp_path)
+        assert rows(stores.dsns[target], "SELECT 1 FROM archived_files WHERE slice = %s", _NUMBER)
         target = 1 - target
     assert [proof.differences for proof in sharded.verify()] == [()] * 6
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.archive.event_files import EventTable
 from offerlog_infrastructure.archive.places import ArchivePlace, open_place
@@ -25,6 +26,9 @@ FILE_COLUMNS: LiteralString = (
     "f.number, f.name, f.sha256, f.events, f.first_position, f.last_position, f.first_stream, f.last_stream"
 )
 _SELECT_PLACE: LiteralString = "SELECT place FROM archive_place"
+_PUT_PLACE: LiteralString = """
+    INSERT INTO archive_place (place) VALUES (%s) ON CONFLICT (only_row) DO UPDATE SET place = excluded.place
+"""
 _ALLOW_IDLE: LiteralString = """
     SELECT set_config(name, '60s', true) FROM pg_settings
     WHERE name = 'idle_in_transaction_session_timeout' AND setting::integer BETWEEN 1 AND 59999
@@ -62,6 +66,18 @@ class ArchivedFile(NamedTuple):
 
 class ArchivedFileGoneError(ArchiveUnavailableError):
     """A file is not in its place: it is lost, or an erasure has replaced it since its name was read."""
+
+
+class ArchivedFileMovedError(ArchivedFileGoneError):
+    """A file went with its slice to another server while its events were read."""
+
+    def __init__(self, name: str) -> None:
+        OfferlogError.__init__(
+            self,
+            f"the archived events in {name} have moved to another server with their slice, while they were"
+            " read here: do it again",
+        )
+        self.name = name
 
 
 class ArchivedFiles:
@@ -112,6 +128,11 @@ def select_place(connection: Connection[Any]) -> str | None:
     """Return the place of the archive; None without one."""
     row = connection.cursor(row_factory=tuple_row).execute(_SELECT_PLACE).fetchone()
     return None if row is None else str(row[0])
+
+
+def put_place(connection: Connection[Any], place: str) -> None:
+    """Make a place that of the archive. So there is a new epoch, and writers look for archived events."""
+    connection.execute(_PUT_PLACE, (place,))
 
 
 def open_archive(address: str) -> ArchivePlace:

@@ -9,16 +9,19 @@ from offerlog_application.ports.slices import StoredRow
 from offerlog_application.reading.arrow import ExtraMissingError
 from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.postgres.archive.archived_files import FILE_COLUMNS, ArchivedFiles
-from offerlog_infrastructure.postgres.archive.archived_rows import select_end, select_files
+from offerlog_infrastructure.postgres.archive.archived_rows import OWN_FILES, select_end, select_files
 
-_COUNT_BEHIND: LiteralString = (
-    "SELECT coalesce(sum(events), 0)::bigint FROM archived_files WHERE first_position > %s"
-)
+_COUNT_BEHIND: LiteralString = f"""
+    SELECT coalesce(sum(events), 0)::bigint FROM archived_files WHERE first_position > %s AND {OWN_FILES}
+"""
 _SELECT_FIRST: LiteralString = f"""
-    (SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position <= %s AND f.last_position > %s)
+    (
+        SELECT {FILE_COLUMNS} FROM archived_files f
+        WHERE f.first_position <= %s AND f.last_position > %s AND {OWN_FILES}
+    )
     UNION ALL
     (
-        SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position > %s
+        SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position > %s AND {OWN_FILES}
         ORDER BY f.first_position LIMIT 1
     )
 """
@@ -40,7 +43,7 @@ class ArchivedBehind(NamedTuple):
 
 
 class ArchivedLag:
-    """The archived events behind positions, at one moment.
+    """The archived events of the own log behind positions, at one moment.
 
     Args:
         connection: Reads which files there are.
@@ -53,7 +56,7 @@ class ArchivedLag:
         self._end: int | None = None
 
     def behind(self, position: int) -> ArchivedBehind:
-        """Return the archived events behind a position."""
+        """Return the archived events of the own log behind a position."""
         if self._end is None:
             self._end = select_end(self._connection)
         if position >= self._end:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.ports.slices import StoredRow
 from offerlog_infrastructure.postgres.archive.archived_files import FILE_COLUMNS, ArchivedFiles
 from offerlog_infrastructure.postgres.archive.archived_rows import get_place, select_files
@@ -28,7 +29,7 @@ _SELECT_LAST: LiteralString = f"""
     (SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position <= %s AND f.last_position > %s)
     UNION ALL
     (
-        SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.last_position <= %s
+        SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.last_position <= %s AND f.last_position > %s
         ORDER BY f.last_position DESC LIMIT 1
     )
 """
@@ -54,9 +55,11 @@ def add_archived(
         files: Reads them.
         rows: The events of the table behind `after` and up to `until`, at most `limit`, by position.
         after: The position before the page.
-        until: The last position allowed.
+        until: The last position allowed. Only events of its log are added: files of a slice that was moved
+            here may have lower positions.
         limit: The most events; None for all.
     """
+    after = max(after, begin_of_shard(until))
     end = rows[-1][0] if limit is not None and len(rows) >= limit else until
     found: Sequence[StoredRow] = rows
     for one in select_files(connection, _SELECT_AT_POSITIONS, after, end):
@@ -76,6 +79,7 @@ def add_archived_before(
     *,
     limit: int,
     topics: Collection[str],
+    after: int = 0,
 ) -> Sequence[StoredRow]:
     """Return the archived events that belong on a page which goes backward, the last one first.
 
@@ -86,8 +90,9 @@ def add_archived_before(
         until: The last position allowed.
         limit: The most events of the page.
         topics: The kinds of events on it.
+        after: The position behind which all of them lie.
     """
-    lowest = positions[-1] if len(positions) >= limit else 0
+    lowest = positions[-1] if len(positions) >= limit else after + 1
     found: list[StoredRow] = []
     for one in select_files(connection, _SELECT_BACKWARD, lowest, until):
         if len(found) >= limit and one.last_position < found[limit - 1][0]:
@@ -104,10 +109,11 @@ def add_archived_before(
 
 
 def find_last(connection: Connection[Any], files: ArchivedFiles, until: int) -> StoredRow | None:
-    """Return the last archived event up to a position; None without one."""
+    """Return the last archived event of a log, up to a position in it; None without one."""
+    begin = begin_of_shard(until)
     found = [
         row
-        for one in select_files(connection, _SELECT_LAST, until, until, until)
+        for one in select_files(connection, _SELECT_LAST, until, until, until, begin)
         for row in files.open(connection, one).before(until, 1)
     ]
     return max(found, key=_get_position, default=None)

@@ -6,7 +6,7 @@ not be seen at all.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg import Connection, Cursor
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.positions import shard_of_position
 from offerlog_application.ports.slices import StoredRow
 from offerlog_domain.stream_ids import stream_bounds
 from offerlog_infrastructure.archive.event_files import EventTable
@@ -21,9 +22,11 @@ from offerlog_infrastructure.postgres.archive.archived_files import (
     FILE_COLUMNS,
     ArchivedFile,
     ArchivedFileGoneError,
+    ArchivedFileMovedError,
     ArchivedFiles,
     to_files,
 )
+from offerlog_infrastructure.postgres.log.horizon import BEGIN, END
 
 _PAGE: Final = 5_000
 
@@ -47,7 +50,11 @@ _SELECT_FILES_IN_RANGE: LiteralString = f"""
     WHERE f.last_stream >= %s AND f.first_stream <= %s ORDER BY f.first_stream
 """
 _SELECT_CURRENT: LiteralString = f"SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.number = %s"
-_SELECT_END: LiteralString = "SELECT coalesce(max(last_position), 0) FROM archived_files"
+OWN_FILES: LiteralString = f"first_position > {BEGIN} AND last_position <= {END}"
+"""A condition on files: they have events that this store has recorded. Each file is of one log."""
+
+_SELECT_END: LiteralString = f"SELECT coalesce(max(last_position), 0) FROM archived_files WHERE {OWN_FILES}"
+_SELECT_BEGIN: LiteralString = f"SELECT {BEGIN}"
 
 ARCHIVED: LiteralString = """
     unnest(
@@ -100,7 +107,7 @@ def select_visitors(
 
 
 def select_end(connection: Connection[Any]) -> int:
-    """Return the highest position in the archive; 0 if it is empty."""
+    """Return the highest position of the own log in the archive; 0 if none of its events is there."""
     row = connection.cursor(row_factory=tuple_row).execute(_SELECT_END, prepare=True).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return int(row[0])
@@ -113,7 +120,7 @@ def merge_streams(
     low: UUID,
     high: UUID,
     *,
-    until: int,
+    until: int | Sequence[int] | None = None,
 ) -> Iterator[Sequence[StoredRow]]:
     """Yield the events of the streams from one id to another, archived ones too, by stream and version.
 
@@ -123,7 +130,8 @@ def merge_streams(
         pages: The events of the table.
         low: The lowest id.
         high: The highest one.
-        until: Events behind this position are left out.
+        until: Archived events behind this position of the own log are left out; or those behind the end of
+            their log, of which there is a list as `ends_of` has it. None for all.
     """
     hot = iter(pages)
     first = next(hot, ())
@@ -135,7 +143,8 @@ def merge_streams(
         yield from hot
         return
     table = chain(first, chain.from_iterable(hot))
-    cold = (_read_lane(connection, files, lane, low, high, until=until) for lane in _divide(named))
+    is_wanted = select_cut(connection, until)
+    cold = (_read_lane(connection, files, lane, (low, high), is_wanted) for lane in _divide(named))
     page: list[StoredRow] = []
     last: tuple[UUID, int] | None = None
     for row in heapq.merge(table, *cold, key=get_place):
@@ -167,15 +176,34 @@ def _read_lane(
     connection: Connection[Any],
     files: ArchivedFiles,
     lane: Sequence[ArchivedFile],
-    low: UUID,
-    high: UUID,
-    *,
-    until: int,
+    streams: tuple[UUID, UUID],
+    is_wanted: Callable[[int], bool],
 ) -> Iterator[StoredRow]:
     """Yield the events of files one after the other; each is read when its turn comes."""
     for file in lane:
-        for page in _open_current(connection, files, file).pages_between(low, high, _PAGE):
-            yield from (row for row in page if row[0] <= until)
+        for page in _open_current(connection, files, file).pages_between(*streams, _PAGE):
+            yield from (row for row in page if is_wanted(row[0]))
+
+
+def select_cut(connection: Connection[Any], until: int | Sequence[int] | None) -> Callable[[int], bool]:
+    """Return a condition on the positions of whole streams, as `UP_TO` and `WITHIN` are in SQL.
+
+    Args:
+        connection: Reads which log is the own one.
+        until: As of `merge_streams`.
+    """
+    if until is None:
+        return lambda _: True
+    if not isinstance(until, int):
+        ends = until
+        return lambda position: (
+            shard_of_position(position) < len(ends) and (position <= ends[shard_of_position(position)])
+        )
+    last = until
+    row = connection.cursor(row_factory=tuple_row).execute(_SELECT_BEGIN).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    own = shard_of_position(row[0])
+    return lambda position: position <= last or shard_of_position(position) != own
 
 
 def _open_current(connection: Connection[Any], files: ArchivedFiles, file: ArchivedFile) -> EventTable:
@@ -183,10 +211,12 @@ def _open_current(connection: Connection[Any], files: ArchivedFiles, file: Archi
     try:
         return files.open(connection, file)
     except ArchivedFileGoneError:
-        (current,) = select_files(connection, _SELECT_CURRENT, file.number)
-        if current.name == file.name:
+        current = select_files(connection, _SELECT_CURRENT, file.number)
+        if not current:
+            raise ArchivedFileMovedError(file.name) from None
+        if current[0].name == file.name:
             raise
-        return files.open(connection, current)
+        return files.open(connection, current[0])
 
 
 def select_files(connection: Connection[Any], statement: LiteralString, *values: Any) -> list[ArchivedFile]:

@@ -4,8 +4,7 @@ Killed between two steps, it leaves a file that the store does not name, or ever
 nothing to undo: the next run removes the file, and goes on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -21,15 +20,16 @@ from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_domain.stream_ids import SLICES, slice_of, token_of
 from offerlog_infrastructure.archive.errors import (
     ArchiveElsewhereError,
-    ArchiveRunningError,
     ArchiveUnavailableError,
 )
 from offerlog_infrastructure.archive.event_files import write_events
 from offerlog_infrastructure.archive.places import ArchivePlace
+from offerlog_infrastructure.postgres.archive.archive_lock import hold_archive_lock
 from offerlog_infrastructure.postgres.archive.archived_files import (
     folder_of,
     open_archive,
     parse_file,
+    put_place,
     select_place,
 )
 from offerlog_infrastructure.postgres.archive.cold_streams import (
@@ -53,19 +53,11 @@ from offerlog_infrastructure.postgres.log.fence import raise_epoch
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow
 from offerlog_infrastructure.postgres.projections.replays import PostgresReplays
 
-_LOCK_KEY: Final = 0x6F66_6665_726C_6172
-"""The advisory lock of the archiver."""
-
 _TRIES: Final = 5
 """Number of tries to move some streams, of which a visitor is erased each time."""
 
 _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '5s'"
 
-_TRY_LOCK: LiteralString = "SELECT pg_try_advisory_lock(%s)"
-_UNLOCK: LiteralString = "SELECT pg_advisory_unlock(%s)"
-_PUT_PLACE: LiteralString = """
-    INSERT INTO archive_place (place) VALUES (%s) ON CONFLICT (only_row) DO UPDATE SET place = excluded.place
-"""
 _IS_EMPTY: LiteralString = """
     SELECT NOT EXISTS (SELECT FROM archived_files) AND NOT EXISTS (SELECT FROM archive_leftovers)
 """
@@ -137,7 +129,7 @@ class PostgresArchiver:
         with (
             store_reached(self._application.log.datastore),
             self._application.connect() as connection,
-            _hold_lock(connection),
+            hold_archive_lock(connection),
         ):
             opened = _set_place(connection, place)
             doom_leftovers(connection)
@@ -233,23 +225,6 @@ class PostgresArchiver:
         return False
 
 
-@contextmanager
-def _hold_lock(connection: Connection[Any]) -> Iterator[None]:
-    """Hold the lock of the archiver during a block.
-
-    Raises:
-        ArchiveRunningError: Another process holds it.
-    """
-    row = connection.cursor(row_factory=tuple_row).execute(_TRY_LOCK, (_LOCK_KEY,)).fetchone()
-    if row != (True,):
-        raise ArchiveRunningError
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute(_UNLOCK, (_LOCK_KEY,))
-
-
 def _remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:
     try:
         remove_doomed(connection, place)
@@ -272,7 +247,7 @@ def _set_place(connection: Connection[Any], place: str | None) -> ArchivePlace:
         raise ArchiveElsewhereError(known, place)
     opened = open_archive(place)  # a place that cannot be opened does not become it
     if place != known:
-        connection.execute(_PUT_PLACE, (place,))
+        put_place(connection, place)
     return opened
 
 

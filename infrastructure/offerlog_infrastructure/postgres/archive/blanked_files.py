@@ -18,6 +18,7 @@ from offerlog_infrastructure.postgres.archive.archived_files import (
     FILE_COLUMNS,
     ArchivedFile,
     ArchivedFileGoneError,
+    ArchivedFileMovedError,
     ArchivedFiles,
     folder_of,
     open_archive,
@@ -92,14 +93,26 @@ def _blank_file(
         except ArchivedFileGoneError:
             if not left:
                 raise
-            (file,) = select_files(connection, _SELECT_FILE, file.number)
+            file = _select_current(connection, file)
             continue
         blanked, count = _blank_rows(rows, token)
         if blanked == rows or _replace(connection, place, file, blanked):
             files.forget(file.name)
             return count
-        (file,) = select_files(connection, _SELECT_FILE, file.number)
+        file = _select_current(connection, file)
     raise ArchiveUnavailableError(file.name, place.address, "other erasures replaced it again and again")
+
+
+def _select_current(connection: Connection[Any], file: ArchivedFile) -> ArchivedFile:
+    """Select the file that has the number of another one by now.
+
+    Raises:
+        ArchivedFileMovedError: There is none.
+    """
+    current = select_files(connection, _SELECT_FILE, file.number)
+    if not current:
+        raise ArchivedFileMovedError(file.name)
+    return current[0]
 
 
 def _blank_rows(rows: list[StoredRow], token: int) -> tuple[list[StoredRow], BlankedEvents]:

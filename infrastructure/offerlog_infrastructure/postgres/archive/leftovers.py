@@ -24,6 +24,12 @@ _DOOM: LiteralString = """
 _DOOM_ALL: LiteralString = """
     UPDATE archive_leftovers SET is_doomed = true WHERE starts_with(name, %s) AND NOT is_doomed
 """
+_DOOM_FREE: LiteralString = """
+    UPDATE archive_leftovers SET is_doomed = true WHERE name IN (
+        SELECT name FROM archive_leftovers WHERE starts_with(name, %s) AND NOT is_doomed
+        FOR UPDATE SKIP LOCKED
+    )
+"""
 _HAS_ANY: LiteralString = "SELECT FROM archive_leftovers WHERE starts_with(name, %s) LIMIT 1"
 _IS_AWAITED: LiteralString = "SELECT FROM archive_leftovers WHERE name = %s AND NOT is_doomed"
 _SELECT_DOOMED: LiteralString = "SELECT name FROM archive_leftovers WHERE is_doomed ORDER BY name"
@@ -53,6 +59,11 @@ def doom_leftover(connection: Connection[Any], name: str) -> None:
 def doom_leftovers(connection: Connection[Any], folder: str = "") -> None:
     """Note that every file that was being written, or was in this folder, is to be removed."""
     connection.execute(_DOOM_ALL, (folder,))
+
+
+def doom_free_leftovers(connection: Connection[Any], folder: str) -> None:
+    """Note the same, but for files that somebody is about to name: who does that removes them otherwise."""
+    connection.execute(_DOOM_FREE, (folder,))
 
 
 def has_leftovers(connection: Connection[Any], folder: str) -> bool:

@@ -1,6 +1,6 @@
 """The archive of a restored store: a copy in a folder of its own, so that the former one stays as it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, LiteralString
@@ -24,12 +24,19 @@ _DELETE_PLACE: LiteralString = "DELETE FROM archive_place"
 
 
 def copy_archive(
-    dsn: str, schema: str, source: str | None, target: Path, on_file: Callable[[int, int], None]
+    dsn: str,
+    schema: str,
+    source: str | None,
+    target: Path,
+    on_file: Callable[[int, int], None],
+    *,
+    others: Sequence[str] = (),
 ) -> int:
     """Copy the files that a restored store names into a folder, which becomes the place of its archive.
 
     A file that an erasure has replaced since the backup is taken as it is now, without the sealed parts of
-    that visitor. Whoever restores erases that visitor again.
+    that visitor. Whoever restores erases that visitor again. A file that went with its slice to another
+    server is taken from there.
 
     Args:
         dsn: The connection string.
@@ -37,6 +44,7 @@ def copy_archive(
         source: The place of the archive; None for the one that the store names.
         target: The folder.
         on_file: Called with the number of files so far, and of all.
+        others: The places of the archives of the other servers.
 
     Returns:
         The number of files that were replaced since.
@@ -49,11 +57,12 @@ def copy_archive(
     connection: Connection[Any]
     with server_reached(), open_unlimited(dsn, schema) as connection, connection.transaction():
         cursor = connection.cursor(row_factory=tuple_row)
-        place, copy = open_archive(source or select_place(connection) or ""), ArchiveFolder(target)
+        own, copy = open_archive(source or select_place(connection) or ""), ArchiveFolder(target)
+        places = [own, *map(open_archive, others)]
         named, replaced = cursor.execute(_SELECT_FILES).fetchall(), 0
         for done, (number, name, digest) in enumerate(named):
             on_file(done, len(named))
-            present = _find_present(place, name)
+            place, present = _find_present(places, name)
             data = _read(place, present, digest if present == name else None)
             copy.write(present, data)
             if present != name:
@@ -88,17 +97,22 @@ def is_archive_at(dsn: str, schema: str, folder: Path) -> bool:
         return select_place(connection) == ArchiveFolder(folder).address
 
 
-def _find_present(place: ArchivePlace, name: str) -> str:
-    """Return the name of a file, or of the one that is in its place by now."""
+def _find_present(places: Sequence[ArchivePlace], name: str) -> tuple[ArchivePlace, str]:
+    """Return the place and the name of a file, or of the one that is there instead of it by now.
+
+    The first place that has one counts. Names are those of `next_name`.
+    """
     stem = name.partition(".")[0]
-    try:
-        names = place.names(f"{stem}.")
-    except OSError as error:
-        raise ArchiveUnavailableError(name, place.address, str(error)) from error
-    if name in names:
-        return name
-    later = sorted((int(one.split(".")[1]), one) for one in names)
-    return later[-1][1] if later else name
+    for place in places:
+        try:
+            names = place.names(f"{stem}.")
+        except OSError as error:
+            raise ArchiveUnavailableError(name, place.address, str(error)) from error
+        if name in names:
+            return place, name
+        if names:
+            return place, max(names, key=lambda one: int(one.split(".")[1]))
+    return places[0], name
 
 
 def _read(place: ArchivePlace, name: str, digest: str | None) -> bytes:

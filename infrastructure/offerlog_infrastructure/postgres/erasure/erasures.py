@@ -48,6 +48,10 @@ _LOCK_SECONDS: Final = 20.0
 _LOCK_PAUSE_SECONDS: Final = 0.05
 """Seconds for which a call waits for another one that completes the same erasure, and between two looks."""
 
+_LEAVE_SECONDS: Final = 20.0
+"""Seconds for which a call waits until the rest of a move to here is done on the other server."""
+
+_SELECT_ARRIVED: LiteralString = "SELECT FROM arrived_slices WHERE slice = %s"
 _SELECT_SLICE: LiteralString = "SELECT is_owned FROM slices WHERE slice = %s FOR SHARE"
 """Whoever gives the slice away waits for the end of the transaction, or is seen."""
 
@@ -184,12 +188,31 @@ class PostgresErasures:
 
         Only those that were recorded until a time, and none that a legal hold of a new life protects. Names
         of blocked offers go likewise.
+
+        Raises:
+            ErasureUnfinishedError: The server that had the slice of the visitor before may still have a copy.
         """
+        self._await_former_server(erasure.digest)
         with self._transaction() as cursor:
             cursor.execute(_DELETE_LATE_BLOCKS, (erasure.organization, erasure.digest, until))
             late = cursor.execute(_DELETE_LATE_TEXTS, (erasure.digest, until)).rowcount
             row = cursor.execute(_ADD_REFUSALS, (late, erasure.number)).fetchone() if late else None
         return erasure.refusals if row is None else int(row[0])
+
+    def _await_former_server(self, digest: UUID) -> None:
+        """Wait until the slice of a visitor, if it was moved here, is nowhere else any more."""
+        ends = time.monotonic() + _LEAVE_SECONDS
+        while True:
+            with store_reached(self._datastore), self._datastore.get_connection() as connection:
+                row = connection.execute(_SELECT_ARRIVED, (slice_of(digest),)).fetchone()
+            if row is None:
+                return
+            if time.monotonic() > ends:
+                raise ErasureUnfinishedError(
+                    "the server that had the visitor's slice before has not deleted its copy yet: see"
+                    " `offerlog shards status`"
+                )
+            time.sleep(_LOCK_PAUSE_SECONDS)
 
     @contextmanager
     def completing(self, erasure: BegunErasure) -> Iterator[bool]:

@@ -263,6 +263,7 @@ class PostgresEventSource:
             rows, files = select_page(cursor, position - 1, position, 1), self._application.archived_files
             return add_archived(connection, files, rows, position - 1, position, limit=1)
 
+    @again_if_replaced
     def _select_moved(
         self, connection: StoreConnection, after: int, until: int, limit: int, identify: str | None
     ) -> tuple[Sequence[PositionedRow], Mapping[int, _VisitorRow]]:
@@ -270,6 +271,8 @@ class PostgresEventSource:
             if identify is not None:
                 cursor.execute(ONE_SNAPSHOT)
             rows = select_page(cursor, after, until, limit)
+            files = self._application.archived_files
+            rows = list(add_archived(connection, files, rows, after, until, limit=limit))
             return rows, _select_visitors(cursor, rows, identify)
 
     def _select_end(self, connection: StoreConnection) -> int:

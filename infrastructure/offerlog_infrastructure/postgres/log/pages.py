@@ -15,7 +15,7 @@ from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_domain.stream_ids import token_of
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
-from offerlog_infrastructure.postgres.archive.archived_rows import get_place, select_each
+from offerlog_infrastructure.postgres.archive.archived_rows import get_place, select_cut, select_each
 from offerlog_infrastructure.postgres.log.horizon import UP_TO
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
@@ -170,8 +170,9 @@ def _select_earlier(
     if not stored or stored[0][-1]:
         archived = select_each(cursor.connection, files, list(streams))
         known = {get_place(row) for row in archived}
+        is_wanted = select_cut(cursor.connection, last)
         stored = [
-            *(row for row in archived if row[0] <= last),
+            *(row for row in archived if is_wanted(row[0])),
             *(row for row in stored if row[1:3] not in known),
         ]
     for _, stream, version, topic, state, *_ in stored:

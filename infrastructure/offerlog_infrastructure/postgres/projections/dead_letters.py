@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 from offerlog_application.ports.read_models import DeadLetter
 from offerlog_application.projections.page import Page
 from offerlog_domain.stream_ids import make_visitor_stream_id, token_of
-from offerlog_infrastructure.postgres.archive.archived_rows import select_streams
+from offerlog_infrastructure.postgres.archive.archived_rows import select_cut, select_streams
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.horizon import UP_TO
@@ -107,7 +107,8 @@ class PostgresDeadLetters:
         """Put archived events before the others: a projection may be made anew behind an archive."""
         known = {row[2] for row in rows}
         archived = select_streams(cursor.connection, self._application.archived_files, stream, stream)
-        more = (row for row in archived if row[0] <= last and row[2] >= version and row[2] not in known)
+        is_wanted = select_cut(cursor.connection, last)
+        more = (row for row in archived if is_wanted(row[0]) and row[2] >= version and row[2] not in known)
         return [*more, *rows]
 
     def _erase_again(self, cursor: Cursor[Any], projection: Projection, stream: UUID, position: int) -> None:

@@ -10,7 +10,7 @@ from psycopg.rows import DictRow, tuple_row
 from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.ports.read_models import Proof, SliceDifference
 from offerlog_infrastructure.postgres.archive.archived_files import FILE_COLUMNS, again_if_replaced
-from offerlog_infrastructure.postgres.archive.archived_rows import select_each, select_files
+from offerlog_infrastructure.postgres.archive.archived_rows import select_cut, select_each, select_files
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -51,13 +51,15 @@ _SELECT_DIFFERENCES: LiteralString = f"""
         <> (coalesce(folded.events, 0), coalesce(folded.digest, 0))
     ORDER BY slice
 """
-_SUM_FILES: LiteralString = """
+_SUM_FILES: LiteralString = f"""
     SELECT slice::int, sum(events)::bigint, sum(digest) FROM archived_files
-    WHERE last_position <= %s GROUP BY 1
+    WHERE {UP_TO.replace("notification_id", "last_position")} GROUP BY 1
 """
 _SELECT_FILES_ACROSS: LiteralString = f"""
     SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position <= %s AND f.last_position > %s
 """
+"""A file has events of one log, so this is one of the log of the position."""
+
 _SELECT_ARCHIVED_DEAD_LETTERS: LiteralString = """
     SELECT d.originator_id, d.originator_version FROM dead_letters d
     WHERE d.view = %s AND EXISTS (SELECT FROM settled s WHERE s.originator_id = d.originator_id)
@@ -101,17 +103,18 @@ class PostgresProofs:
             return found
 
     def _prove_archived(self, connection: Connection[Any], name: str, position: int) -> dict[str, list[Any]]:
-        """Add up the archived events up to a position, without those that wait as dead letters."""
+        """Add up the archived events up to a position, and foreign ones, without those that wait."""
         with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
             found = [(*sums, int(digest)) for *sums, digest in cursor.execute(_SUM_FILES, (position,))]
             waiting: dict[UUID, int] = dict(cursor.execute(_SELECT_ARCHIVED_DEAD_LETTERS, (name,)).fetchall())
         for file in select_files(connection, _SELECT_FILES_ACROSS, position, position):
             rows = self._files.open(connection, file).behind(0, position)
             found.append((file.first_stream.int >> 124, len(rows), sum(row[0] ** 2 for row in rows)))
+        is_wanted = select_cut(connection, position)
         found += [
             (row[1].int >> 124, -1, -(row[0] ** 2))
             for row in select_each(connection, self._files, list(waiting))
-            if row[0] <= position and waiting[row[1]] <= row[2]
+            if is_wanted(row[0]) and waiting[row[1]] <= row[2]
         ]
         slices, counts, digests = map(list, zip(*found, strict=True)) if found else ([], [], [])
         return {"slices": slices, "counts": counts, "digests": digests}

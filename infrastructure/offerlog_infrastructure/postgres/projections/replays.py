@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from offerlog_application.ports.positions import (
     LogPosition,
     begin_of_shard,
     by_shard,
+    is_up_to,
     only_position,
     shard_of_position,
 )
@@ -27,6 +29,7 @@ from offerlog_domain.events import LIFECYCLE_EVENTS
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived, find_last
+from offerlog_infrastructure.postgres.archive.archived_rows import select_each
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.horizon import BEGIN, WITHIN, ends_of
@@ -85,7 +88,31 @@ _SELECT_TORN: LiteralString = f"""
         )
     LIMIT 1
 """
-"""An event behind a position, in whose stream a later one stands up to it. An archive has whole streams."""
+"""An event behind a position, in whose stream a later one stands up to it."""
+_SELECT_PARTS: LiteralString = f"""
+    SELECT s.originator_id, ARRAY(
+        SELECT e.notification_id FROM offerlog_events e
+        WHERE e.originator_id = s.originator_id AND e.originator_version > s.last_version
+        ORDER BY e.originator_version
+    )
+    FROM settled s JOIN archived_files f ON f.number = s.file
+    WHERE ({WITHIN.replace("notification_id", "f.last_position").replace("%s", "%(ends)s")}) IS NOT TRUE
+        AND (
+            EXISTS (
+                SELECT FROM offerlog_events e
+                WHERE e.originator_id = s.originator_id AND e.originator_version > s.last_version
+            ) OR EXISTS (
+                SELECT FROM settled later
+                WHERE later.originator_id = s.originator_id AND later.last_version > s.last_version
+            )
+        )
+    ORDER BY s.originator_id, s.last_version
+"""
+"""Archived parts that may stand behind a position, and go on: each with what is in the table behind it."""
+_SELECT_FOREIGN_FILES: LiteralString = f"""
+    SELECT min(first_position), max(last_position) FROM archived_files
+    WHERE first_position >> {SHARD_BITS} <> %s GROUP BY first_position >> {SHARD_BITS}
+"""
 _SELECT_WINDOW: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id
@@ -218,14 +245,18 @@ class PostgresReplays:
         with self._connected() as connection, connection.cursor(row_factory=tuple_row) as cursor:
             self._check_streams(connection, position)
             own = self._find_number(connection)
-            found = cursor.execute(_SELECT_SHARDS, (own,)).fetchall() if own or len(ends) > 1 else []
-        ranges = [(first - 1, min(last, ends.get(shard_of_position(first), 0))) for first, last in found]
+            found: list[tuple[int, int]] = []
+            if own or len(ends) > 1:
+                found = cursor.execute(_SELECT_SHARDS, (own,)).fetchall()
+                found += cursor.execute(_SELECT_FOREIGN_FILES, (own,)).fetchall()
+        firsts = {shard_of_position(first): first for first, _ in sorted(found, reverse=True)}
+        lasts = {shard_of_position(last): last for _, last in sorted(found, key=itemgetter(1))}
+        ranges = [(first - 1, min(lasts[shard], ends.get(shard, 0))) for shard, first in firsts.items()]
         if own in ends:
             ranges.append((begin_of_shard(ends[own]), ends[own]))
         return sorted(ranges)
 
-    @staticmethod
-    def _check_streams(connection: Connection[DictRow], position: LogPosition) -> None:
+    def _check_streams(self, connection: Connection[DictRow], position: LogPosition) -> None:
         """Check that no stream has a later event up to a position, and an earlier one behind it.
 
         Where slices have moved, a stream goes on in another log. So positions of several logs fit each other
@@ -238,12 +269,34 @@ class PostgresReplays:
             return
         with connection.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(_SELECT_TORN, {"ends": ends_of(position)}).fetchone()
+            found = found or self._find_torn_part(connection, position)
         if found is not None:
             raise ArgumentError(
                 "as_of",
                 f"{position} has positions of several moments: it leaves out the event at {found[1]:,}, but"
                 f" not a later one of its stream {found[0]}. Take all of the position of one report",
             )
+
+    @again_if_replaced
+    def _find_torn_part(
+        self, connection: Connection[DictRow], position: LogPosition
+    ) -> tuple[str, int] | None:
+        """Return a stream, and its first event behind a position, if that is archived and a later one is not.
+
+        A stream goes on in the table, or in another file, behind its archived part.
+        """
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            parts = cursor.execute(_SELECT_PARTS, {"ends": ends_of(position)}).fetchall()
+        behind: dict[UUID, list[int]] = dict(parts)
+        places: dict[UUID, list[int]] = {stream: [] for stream in behind}
+        for row in select_each(connection, self._application.archived_files, list(behind)):
+            places[row[1]].append(row[0])
+        for stream, archived in places.items():
+            missing = [one for one in (*archived, *behind[stream]) if not is_up_to(one, position)]
+            rest = [*archived, *behind[stream]]
+            if missing and any(is_up_to(one, position) for one in rest[rest.index(missing[0]) :]):
+                return str(stream), missing[0]
+        return None
 
     @staticmethod
     def _find_number(connection: Connection[DictRow]) -> int:

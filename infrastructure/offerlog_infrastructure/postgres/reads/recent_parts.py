@@ -76,10 +76,16 @@ class PostgresRecentParts:
             _SELECT_NEWEST, (begin, last, self._topics, most)
         ).fetchall()
         archived = add_archived_before(
-            cursor.connection, self._files, [row[0] for row in rows], last, limit=most, topics=self._topics
+            cursor.connection,
+            self._files,
+            [row[0] for row in rows],
+            last,
+            limit=most,
+            topics=self._topics,
+            after=begin,
         )
         if archived:
-            rows = sorted([*rows, *(row for row in archived if row[0] > begin)], reverse=True)[:most]
+            rows = sorted([*rows, *archived], reverse=True)[:most]
         return [self._read(row) for row in rows]
 
     def _read(self, row: PositionedRow) -> PlacedActivity:

@@ -28,9 +28,12 @@ _STEP: Final = 250
 _SELECT_VISITOR: LiteralString = """
     SELECT token, kek, wrapped_key, EXISTS (SELECT FROM shard) FROM visitors WHERE digest = %s
 """
-_SELECT_POSITIONS: LiteralString = """
-    SELECT min(notification_id), max(notification_id) FROM offerlog_events
-    WHERE originator_id BETWEEN %(first)s AND %(last)s AND originator_id <> %(own)s
+_SELECT_POSITIONS: LiteralString = f"""
+    SELECT min(notification_id), max(notification_id) FROM (
+        SELECT notification_id FROM offerlog_events
+        WHERE originator_id BETWEEN %(first)s AND %(last)s AND originator_id <> %(own)s
+        UNION ALL SELECT notification_id FROM {ARCHIVED}
+    ) AS of_visitor
 """
 _ALL: Final = (1 << 63) - 1
 _ON_PAGE: LiteralString = (

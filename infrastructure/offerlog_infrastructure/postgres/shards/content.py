@@ -21,13 +21,19 @@ _SELECT_HELD: LiteralString = """
         SELECT get_byte(uuid_send(originator_id), 0) >> 4 AS slice FROM offerlog_events
         WHERE substr(originator_id::text, 2, 9) <> '0000000-0' -- with the second 0: of an organization
     ) AS e GROUP BY 1
+    UNION ALL
+    SELECT slice, 'archived events', sum(events)::bigint FROM archived_files GROUP BY 1
     ORDER BY 1, 2
 """
 _SELECT_OWNED: LiteralString = "SELECT slice FROM slices WHERE is_owned"
 _SELECT_LEAVING: LiteralString = "SELECT slice, target FROM leaving_slices"
-_SELECT_RECORDED: LiteralString = (
-    f"SELECT (notification_id >> {SHARD_BITS})::int, count(*) FROM offerlog_events GROUP BY 1"
-)
+_SELECT_RECORDED: LiteralString = f"""
+    SELECT shard, sum(events)::bigint FROM (
+        SELECT (notification_id >> {SHARD_BITS})::int AS shard, count(*) AS events
+        FROM offerlog_events GROUP BY 1
+        UNION ALL SELECT (first_position >> {SHARD_BITS})::int, events FROM archived_files
+    ) AS parts GROUP BY 1
+"""
 _SELECT_POLICIES: LiteralString = """
     SELECT organization, action_map_id, suppress_for FROM action_map_policies WHERE suppress_for <> '{}'
 """

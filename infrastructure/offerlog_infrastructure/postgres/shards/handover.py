@@ -23,7 +23,6 @@ from offerlog_infrastructure.postgres.shards.move_steps import Move
 from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
 from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
-from offerlog_infrastructure.postgres.shards.slice_keeping import refuse_archive
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.slice_rest import Rest
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
@@ -140,8 +139,8 @@ class Handover:
         """Bring the rest to the target, and take the slice there: all of it with the commit.
 
         Raises:
-            ShardError: A visitor of the slice is being erased, the source has got an archive, some events are
-                not folded, or the label is closed.
+            ShardError: A visitor of the slice is being erased, some events are not folded, or the label is
+                closed.
         """
         ending = [_CLOCK, *self._take(), _CLOCK, sql.SQL("COMMIT"), _CLOCK]
         if self._write(rest, self._copy.epoch + 1, ending):  # the fence alone: no visitor was erased
@@ -160,7 +159,7 @@ class Handover:
             ending: Statements that end the message.
         """
         changes = None
-        if self._is_usual and rest.epoch == epoch:
+        if self._is_usual and rest.epoch == epoch and not rest.are_archived:
             changes = RestChanges.of(rest.rows(), rest.newer(), self._copy.dead)
         if changes is not None:
             try:
@@ -191,12 +190,10 @@ class Handover:
         """Return a rest, unless it says that the slice must stay.
 
         Raises:
-            ShardError: A visitor of the slice is being erased, or the source has got an archive.
+            ShardError: A visitor of the slice is being erased.
         """
         if rest.erasing:
             raise ShardError("a visitor of the slice is being erased: move it when that has ended")
-        # Its first run may have begun during the copy. From the fence on it moves nothing of the slice.
-        refuse_archive(self._move.source, is_there=rest.has_archive)
         return rest
 
     def _select_rest(self) -> sql.Composed:

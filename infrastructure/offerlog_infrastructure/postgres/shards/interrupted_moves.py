@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
@@ -46,9 +46,12 @@ _PAUSES: Final = (1.0, 15.0)
 """Seconds until another attempt to end a move: at first, and at most."""
 
 _SELECT_MOVING: LiteralString = """
-    SELECT slice, true, target, epoch - 1 FROM leaving_slices
-    UNION ALL SELECT slice, false, source, label FROM arriving_slices WHERE label > 0
+    SELECT slice, true, {number}, target, epoch - 1 FROM leaving_slices
+    UNION ALL SELECT slice, false, source, {number}, label FROM arriving_slices WHERE label > 0
+    UNION ALL SELECT slice, true, source, {number}, epoch - 1 FROM arrived_slices
 """
+"""A slice that was taken stands on the target, too: its source may have files when the rows are deleted."""
+
 _SELECT_NOTED: LiteralString = "SELECT slice, source, target, step, copied, events FROM slice_moves"
 _FORGET_NOTED: LiteralString = """
     DELETE FROM slice_moves
@@ -64,7 +67,7 @@ class _Found(NamedTuple):
 
     Attributes:
         move: The move.
-        is_fenced: True if the source has given the slice away; False if the target expects it.
+        is_fenced: True if the source has given the slice away; False if the target only expects it.
     """
 
     move: Move
@@ -184,6 +187,7 @@ class InterruptedMoves:
                     return
                 there, here = (move_steps.read_slice(one, move.slice) for one in (source, target))
                 is_fenced = (there.target, there.fence_epoch) == (move.target, move.label + 1)
+                is_fenced |= (here.left_source, here.left_epoch) == (move.source, move.label + 1)
                 if not is_fenced and here.label != move.label:
                     return  # it has ended meanwhile
                 if self._ends.undo(move):
@@ -229,17 +233,18 @@ class InterruptedMoves:
 
 def _read_moving(store: OfferlogApplication, number: int) -> set[_Found] | None:
     """Read the moves of which a shard knows; None if it does not answer."""
-    rows = _select(store, _SELECT_MOVING)
+    rows = _select(store, sql.SQL(_SELECT_MOVING).format(number=sql.Literal(number)))
     if rows is None:
         return None
-    found = set()
-    for slice_, is_fenced, other, label in rows:
-        source, target = (number, other) if is_fenced else (other, number)
-        found.add(_Found(Move(slice_, source, target, label), is_fenced))
-    return found
+    return {
+        _Found(Move(slice_, source, target, label), is_fenced)
+        for slice_, is_fenced, source, target, label in rows
+    }
 
 
-def _select(store: OfferlogApplication, statement: LiteralString) -> list[tuple[Any, ...]] | None:
+def _select(
+    store: OfferlogApplication, statement: LiteralString | sql.Composed
+) -> list[tuple[Any, ...]] | None:
     """Return the rows of a statement; None if the shard does not answer, which others log."""
     try:
         with (

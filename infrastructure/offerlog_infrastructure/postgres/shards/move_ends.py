@@ -5,7 +5,7 @@ before that is undone: its label is closed on the target first, and the source o
 number of processes may do so at once, and each may stop anywhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, LiteralString
 
@@ -16,6 +16,7 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards import move_steps
 from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, connected
+from offerlog_infrastructure.postgres.shards.slice_files import remove_copies, remove_files
 from offerlog_infrastructure.postgres.shards.slice_leave import leave
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice, delete_counts, read_taken
@@ -86,7 +87,7 @@ class MoveEnds:
             on_events: Called with the number of events that are folded, if the counts are not stored.
 
         Raises:
-            ShardError: The rows could not be deleted yet; see `leave`.
+            ShardError: The rows could not be deleted yet; see `leave`. Or the files could not be removed.
             StoreUnavailableError: The home, the source or the target cannot be reached.
         """
         source, target = self.find_store(move.source), self.find_store(move.target)
@@ -97,8 +98,24 @@ class MoveEnds:
         leave(
             source, move.source, (SliceRange(move.slice), taken.epoch), counts, seconds, on_events=on_events
         )
+        for store in (source, target):
+            remove_files(store, move.slice)
+        move_steps.forget_arrival(target, move)
         self.forget_counts(move.target, taken)
         self.forget(move.slice)
+
+    def list_unended(self, number: int) -> Iterator[Move]:
+        """Yield the moves in which the slice has left a shard that may still have rows or files of it.
+
+        A move whose source cannot be reached is left out, if only the target knows of it.
+        """
+        for shard, store in self._stores.items():
+            row = move_steps.read_slice(store, number)
+            if row.target is not None and row.fence_epoch is not None:
+                yield Move(number, shard, row.target, row.fence_epoch - 1)
+            source, epoch = row.left_source, row.left_epoch
+            if source is not None and epoch is not None and source in self._stores:
+                yield Move(number, source, shard, epoch - 1)
 
     def forget_counts(self, target: int, taken: TakenSlice) -> None:
         """Delete the counts that the take has stored; if that fails, the next take deletes them."""
@@ -119,6 +136,8 @@ class MoveEnds:
         if move_steps.is_taken(target, move.slice, move.label):
             return False
         move_steps.reopen(source, move.slice, move.label)
+        with suppress(OfferlogError):  # whoever archives or erases there next removes them
+            remove_copies(target, move.slice)
         self.forget(move.slice)
         return True
 

@@ -19,8 +19,9 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 
 _SELECT_SLICE: LiteralString = """
-    SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0), a.source
+    SELECT s.is_owned, s.epoch, l.target, l.epoch, coalesce(a.label, 0), a.source, r.source, r.epoch
     FROM slices s LEFT JOIN leaving_slices l USING (slice) LEFT JOIN arriving_slices a USING (slice)
+        LEFT JOIN arrived_slices r USING (slice)
     WHERE s.slice = %s
 """
 _STAGE: LiteralString = """
@@ -64,7 +65,11 @@ _BEGIN_TENURE: LiteralString = """
     )
     INSERT INTO slice_tenures (slice, behind, epoch, earlier)
     SELECT {slice}, last_value - (NOT is_called)::integer, {epoch}, ARRAY(
-        SELECT position FROM lasts WHERE position >> {bits} <> last_value >> {bits} ORDER BY position
+        SELECT max(position) FROM (
+            SELECT position FROM lasts
+            UNION ALL SELECT last_position FROM archived_files WHERE slice = {slice}
+        ) AS found (position)
+        WHERE position >> {bits} <> last_value >> {bits} GROUP BY position >> {bits} ORDER BY 1
     ) FROM log_positions
     ON CONFLICT (slice, behind) DO UPDATE SET epoch = excluded.epoch, earlier = excluded.earlier
 """
@@ -72,6 +77,12 @@ _BEGIN_TENURE: LiteralString = """
 
 A former tenure in which nothing was recorded here begins at the same position.
 """
+_NOTE_ARRIVED: LiteralString = """
+    INSERT INTO arrived_slices (slice, source, epoch)
+    SELECT slice, source, label + 1 FROM arriving_slices WHERE slice = {slice}
+    ON CONFLICT (slice) DO UPDATE SET source = excluded.source, epoch = excluded.epoch
+"""
+_FORGET_ARRIVED: LiteralString = "DELETE FROM arrived_slices WHERE slice = %s AND epoch = %s"
 _FORGET_MOVED: LiteralString = "DELETE FROM moved_events WHERE slice = {slice}"
 
 CLOSED: Final[LiteralString] = "OTAKE"
@@ -105,6 +116,9 @@ class SliceRow(NamedTuple):
         label: The label by which it may be taken here; 0 for none.
         came_from: The source of the last move to here; None if there was none. Of the owner, the shard that
             had the slice before.
+        left_source: The source of that move, while it may still have rows or files of the slice; None
+            otherwise.
+        left_epoch: Its epoch there since the fence; None likewise.
     """
 
     is_owned: bool
@@ -113,6 +127,8 @@ class SliceRow(NamedTuple):
     fence_epoch: int | None
     label: int
     came_from: int | None
+    left_source: int | None
+    left_epoch: int | None
 
 
 @contextmanager
@@ -173,9 +189,8 @@ def take(number: int, label: int) -> list[sql.Composable]:
         "partition": sql.Identifier(SliceRange(number).partition),
         "bits": sql.Literal(SHARD_BITS),
     }
-    return [
-        sql.SQL(one).format(**parts) for one in (_CHECK_LABEL, _BEGIN_TENURE, _TAKE, _CLOSE, _FORGET_MOVED)
-    ]
+    taking = (_CHECK_LABEL, _BEGIN_TENURE, _NOTE_ARRIVED, _TAKE, _CLOSE, _FORGET_MOVED)
+    return [sql.SQL(one).format(**parts) for one in taking]
 
 
 def is_taken(store: OfferlogApplication, number: int, label: int) -> bool:
@@ -188,6 +203,12 @@ def close(store: OfferlogApplication, number: int, source: int, label: int) -> N
     with connected(store) as connection:
         parts = {"slice": number, "source": source, "label": label}
         connection.execute(sql.SQL(_CLOSE).format(**{one: sql.Literal(parts[one]) for one in parts}))
+
+
+def forget_arrival(store: OfferlogApplication, move: Move) -> None:
+    """Note on the target that the source has nothing of a slice any more."""
+    with connected(store) as connection:
+        connection.execute(_FORGET_ARRIVED, (move.slice, move.label + 1))
 
 
 def reopen(store: OfferlogApplication, number: int, label: int) -> None:

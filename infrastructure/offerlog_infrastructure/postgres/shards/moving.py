@@ -45,7 +45,8 @@ from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, c
 from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
-from offerlog_infrastructure.postgres.shards.slice_keeping import check_archive, enter_rebuild_lock
+from offerlog_infrastructure.postgres.shards.slice_files import SliceFiles
+from offerlog_infrastructure.postgres.shards.slice_keeping import enter_archive_lock, enter_rebuild_lock
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 
@@ -154,7 +155,7 @@ class SliceMover:
         return owner
 
     def _settle(self, seconds: float | None = None) -> None:
-        """End the moves in which the slice has left a shard: delete the rows there, or undo the move.
+        """End the moves in which the slice has left a shard: delete what is there, or undo the move.
 
         Args:
             seconds: How long to wait for a mover that is at work; None to end its move at once.
@@ -162,11 +163,7 @@ class SliceMover:
         Raises:
             ShardBusyError: Another mover is at work.
         """
-        for number, store in self._stores.items():
-            row = move_steps.read_slice(store, self._number)
-            if row.target is None or row.fence_epoch is None:
-                continue
-            move = Move(self._number, number, row.target, row.fence_epoch - 1)
+        for move in self._ends.list_unended(self._number):
             with ExitStack() as held:
                 if seconds is not None:
                     connection = held.enter_context(connected(self._ends.find_store(move.target)))
@@ -193,8 +190,6 @@ class SliceMover:
             ShardError: The slice cannot be moved there.
         """
         source, target = self._ends.find_store(move.source), self._ends.find_store(move.target)
-        with connected(source) as connection:
-            check_archive(connection, move.source)
         of_home = _select(self._home, _SELECT_POLICIES)
         for number, store in ((move.source, source), (move.target, target)):
             if _select(store, _SELECT_POLICIES) != of_home:
@@ -223,6 +218,7 @@ class SliceMover:
                 connection = held.enter_context(store.connect_to_move(idle_seconds=0))
                 try:
                     enter_rebuild_lock(held, connection, _LOCK_SECONDS)
+                    enter_archive_lock(held, connection, _LOCK_SECONDS, number)
                 except RebuildRunningError as error:
                     raise ShardBusyError(
                         "another move, a rebuild of projections, the deletion of an organization, or a"
@@ -260,9 +256,12 @@ class SliceMover:
             self._ends.undo(move)
             raise undone()
         times = MoveTimes()
+        files = SliceFiles(move, self._home, reader, target)
         try:
+            files.copy(lambda copied: self._show(move, "copying", copied, copied))
+            times.note("copy the files")
             with open_transaction(writer):
-                handover = self._prepare(move, reader, writer, times)
+                handover = self._prepare(move, (reader, writer), files, times)
                 times.note_owner(has_owner=False)
                 handover.take(handover.fence())
         except BaseException as error:
@@ -276,12 +275,17 @@ class SliceMover:
         return MovedSlice(move.source, handover.events, times.seconds_without_owner, times.steps)
 
     def _prepare(
-        self, move: Move, reader: StoreConnection, writer: StoreConnection, times: MoveTimes
+        self,
+        move: Move,
+        connections: tuple[StoreConnection, StoreConnection],
+        files: SliceFiles,
+        times: MoveTimes,
     ) -> Handover:
         """Do all that can be done while the slice has its owner."""
+        _, writer = connections
         taken = TakenSlice(move.slice, move.label + 1)
         source = self._ends.find_store(move.source)
-        copy = self._copy(move, reader, writer, times)
+        copy = self._copy(move, connections, files, times)
         copy.note_numbers()
         self._await_hung(source, writer)
         times.note("wait for writers that stand still")
@@ -292,7 +296,7 @@ class SliceMover:
         times.note("wait for the projector")
         copy.add_most(taken)
         times.note("counts")
-        handover = Handover(copy, (reader, writer), source.log.datastore.schema, move, times)
+        handover = Handover(copy, connections, source.log.datastore.schema, move, times)
         handover.rehearse()
         times.note("rehearsal")
         self._note(move, "fenced", copy.events)
@@ -325,20 +329,21 @@ class SliceMover:
             writer.execute("SELECT")  # a session that is silent inside a transaction is ended
 
     def _copy(
-        self, move: Move, reader: StoreConnection, writer: StoreConnection, times: MoveTimes
+        self,
+        move: Move,
+        connections: tuple[StoreConnection, StoreConnection],
+        files: SliceFiles,
+        times: MoveTimes,
     ) -> SliceCopy:
         """Copy all rows, and what comes meanwhile, until little is left."""
-        ((events,),) = _select_of(
-            reader,
-            _COUNT_EVENTS,
-            self._range.streams,
-        )
+        ((events,),) = _select_of(connections[0], _COUNT_EVENTS, self._range.streams)
+        events += files.events
         schema = self._ends.find_store(move.source).log.datastore.schema
 
         def show(copied: int) -> None:
             self._show(move, "copying", copied, max(events, copied))
 
-        copy = SliceCopy(reader, writer, schema, (self._range, move.source))
+        copy = SliceCopy(*connections, schema, (self._range, move.source), files)
         show(0)
         copy.copy_all(show)
         for _ in range(_MOST_ROUNDS):

@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString
 from psycopg import Cursor, sql
 
 from offerlog_application.ports.shards import ShardError
+from offerlog_infrastructure.postgres.shards.slice_files import sum_statements
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
     DEAD_LETTERS,
@@ -50,16 +51,21 @@ def compare_tables(
     Raises:
         ShardError: They differ; the error names the table.
     """
+    asked: dict[str, tuple[sql.Composed, sql.Composed]] = {}
     for table in (EVENTS, VISITORS, TOMBSTONES, HOLDS, BLOCKS, *PROJECTED):
         columns = table.columns.replace(" wrapped_key,", "") if table is VISITORS else table.columns
         rows = sql.SQL("SELECT {} FROM {} WHERE {}").format(
             sql.SQL(columns), sql.Identifier(schema, table.name), slice_range.rows_of(table)
         )
         of_source = sql.SQL("{} AND {}").format(rows, events) if table is EVENTS else rows
-        there, here = _ask_both((source, of_source), (target, rows))
+        asked[table.name] = sql.SQL(_SUM).format(of_source), sql.SQL(_SUM).format(rows)
+    for name, statement in sum_statements(slice_range).items():
+        asked[name] = statement, statement
+    for name, (of_source, of_target) in asked.items():
+        there, here = _ask_both((source, of_source), (target, of_target))
         if here != there:
             raise ShardError(
-                f"the copy differs from the slice in the table {table.name}: {here} rows and digest, and"
+                f"the copy differs from the slice in the table {name}: {here} rows and digest, and"
                 f" {there} on the source. Nothing was moved; run `offerlog projections verify --contents`"
             )
 
@@ -91,14 +97,14 @@ def compare_dead_letters(
         )
 
 
-def _ask_both(*asked: tuple[Cursor[Any], sql.Composable]) -> list[tuple[Any, ...] | None]:
-    """Return the number and the digest of some rows on each of two sides."""
+def _ask_both(*asked: tuple[Cursor[Any], sql.Composed]) -> list[tuple[Any, ...] | None]:
+    """Return the row of a statement on each of two sides."""
     ready = Event(), Event()
 
     def ask(side: int) -> tuple[Any, ...] | None:
-        cursor, rows = asked[side]
+        cursor, statement = asked[side]
         try:
-            found = cursor.execute(sql.SQL(_SUM).format(rows)).fetchone()
+            found = cursor.execute(statement).fetchone()
         finally:
             ready[side].set()
         while not ready[1 - side].wait(_HEARD_SECONDS):

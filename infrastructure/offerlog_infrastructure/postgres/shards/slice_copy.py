@@ -25,6 +25,7 @@ from offerlog_infrastructure.postgres.erasure.blanking import blank_events
 from offerlog_infrastructure.postgres.erasure.erasures import ERASED
 from offerlog_infrastructure.postgres.shards.slice_comparison import compare_dead_letters, compare_tables
 from offerlog_infrastructure.postgres.shards.slice_counts import FoldedSlice
+from offerlog_infrastructure.postgres.shards.slice_files import SliceFiles
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
     EVENTS,
@@ -70,7 +71,6 @@ _BLANK_ERRORS: LiteralString = """
 """
 _LAST_POSITION: Final = (1 << 63) - 1
 
-
 _ADD_REFUSALS: LiteralString = """
     WITH added AS (
         UPDATE pg_temp.staged_refusals SET is_added = true WHERE NOT is_added RETURNING id, {columns}
@@ -89,6 +89,7 @@ class SliceCopy:
         target: A connection to the target, in a transaction.
         schema: The schema of the tables.
         move: The slice, and the number of the source.
+        files: The files of the slice, which are copied.
 
     Attributes:
         folded: The counts of the slice.
@@ -104,6 +105,7 @@ class SliceCopy:
         target: Connection[Any],
         schema: str,
         move: tuple[SliceRange, int],
+        files: SliceFiles,
     ) -> None:
         slice_range, shard = move
         self._source = source
@@ -111,6 +113,7 @@ class SliceCopy:
         self._schema = schema
         self._range = slice_range
         self._shard = shard
+        self._files = files
         self._from = source.cursor(binary=True, row_factory=tuple_row)
         self._into = target.cursor(binary=True, row_factory=tuple_row)
         self._position = 0
@@ -142,6 +145,9 @@ class SliceCopy:
             self.events = self._tables.copy(EVENTS, self._events_up_to(position), self._range.partition)
             self._erased = self._select_erased()
         self._position, self._oldest = position, oldest
+        self._files.store(self._into)
+        self._files.store_settled(self._into)
+        self.events += self._files.events
         if self.events:  # without its figures, the server may read all of it to find what is newer
             self._into.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(self._range.partition)))
         self.folded.fold_all(on_events)
@@ -192,6 +198,7 @@ class SliceCopy:
         delete_counts(self._into, self._schema, taken)
         self.folded.add(taken)
         self._add_refusals()
+        self._files.take(self._into)
 
     def copy_rest(self, taken: TakenSlice) -> None:
         """Copy and add the rest as a round does: it finds what erasures change, and what cannot be folded.
@@ -200,6 +207,8 @@ class SliceCopy:
             ShardError: Some events are not folded.
         """
         before = self.folded.begin_again()
+        self._files.store(self._into)
+        self._files.take(self._into)
         with self._source.transaction():
             self._from.execute(_ONE_SNAPSHOT)
             newer, count = self._copy_newer(_LAST_POSITION)
@@ -214,7 +223,7 @@ class SliceCopy:
 
     @contextmanager
     def _snapshot(self) -> Iterator[tuple[int, str]]:
-        """Open a snapshot of the source in which all projections are at one position, and no erasure is open.
+        """Open a snapshot of the source: all projections at one position, no erasure open, and no new file.
 
         Yields the position, and the oldest transaction that may not be seen.
         """
@@ -224,7 +233,7 @@ class SliceCopy:
                 self._from.execute(_ONE_SNAPSHOT)
                 state: Any = self._from.execute(_SELECT_STATE, self._range.digests).fetchone()
                 behind, ahead, erasing, oldest, self.epoch = state
-                if behind == ahead and not erasing:
+                if behind == ahead and not erasing and self._files.is_current():
                     yield ahead, oldest
                     return
             if time.monotonic() > until:
@@ -238,6 +247,7 @@ class SliceCopy:
                     " `offerlog projections status`, and move the slice when they have caught up"
                 )
             self._into.execute("SELECT")  # a session that is silent inside a transaction is ended
+            self._files.store(self._into)
             time.sleep(_LOOK_SECONDS)
 
     def _copy_newer(self, until: int) -> tuple[dict[UUID, int], int]:

@@ -17,6 +17,8 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.shards import ShardError
 from offerlog_application.projections.proof import prove
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_rows import get_place, merge_streams, select_each
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import (
     EVENT_COLUMNS,
@@ -84,6 +86,7 @@ class FoldedSlice:
     """
 
     def __init__(self, connection: Connection[Any], schema: str, slice_range: SliceRange) -> None:
+        self._files = ArchivedFiles()
         self._connection = connection
         self._cursor = connection.cursor(binary=True, row_factory=tuple_row)
         self._schema = schema
@@ -109,7 +112,9 @@ class FoldedSlice:
         events = 0
         with self._connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_SELECT_SLICE, self._range.streams)
-            for rows in cut_between_visitors(iter(lambda: cursor.fetchmany(_PAGE), [])):
+            hot = iter(lambda: cursor.fetchmany(_PAGE), [])
+            pages = merge_streams(cursor, self._files, hot, *self._range.streams)
+            for rows in cut_between_visitors(pages):
                 page = decode_whole_streams(self._mapper, rows)
                 for projection in PROJECTIONS:
                     apply_page(self._cursor, projection.name, projection.load, page)
@@ -156,6 +161,8 @@ class FoldedSlice:
         for start in range(0, len(streams), _STREAMS_AT_ONCE):
             some = streams[start : start + _STREAMS_AT_ONCE]
             rows: list[PositionedRow] = self._cursor.execute(_SELECT_STREAMS, (some,)).fetchall()
+            if archived := select_each(self._connection, self._files, some):
+                rows = sorted([*archived, *rows], key=get_place)
             page = decode_whole_streams(self._mapper, rows)
             versions = {(row[0], row[1]): row[2] for row in rows}
             kept = [row for row in rows if row[2] >= newer[row[1]]]

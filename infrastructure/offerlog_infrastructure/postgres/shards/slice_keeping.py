@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Final, LiteralString
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any, Final
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.rebuilds import RebuildRunningError
-from offerlog_application.ports.shards import ShardError
+from offerlog_application.ports.shards import ShardBusyError
 from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_infrastructure.archive.errors import ArchiveRunningError
+from offerlog_infrastructure.postgres.archive.archive_lock import hold_archive_lock
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.rebuild.builder import hold_rebuild_lock
@@ -23,9 +24,6 @@ _PATIENCE_SECONDS: Final = 5.0
 
 _PAUSE_SECONDS: Final = 0.1
 
-_HAS_ARCHIVE: LiteralString = "SELECT EXISTS (SELECT FROM archived_files)"
-"""A place alone, which a run that moved nothing has named, does not count."""
-
 
 def enter_rebuild_lock(held: ExitStack, connection: Connection[Any], seconds: float) -> None:
     """Take the lock of rebuilds and moves, and wait for another one for some seconds; `held` frees it.
@@ -33,11 +31,27 @@ def enter_rebuild_lock(held: ExitStack, connection: Connection[Any], seconds: fl
     Raises:
         RebuildRunningError: Another one still has it.
     """
+    _enter(held, lambda: hold_rebuild_lock(connection), seconds)
+
+
+def enter_archive_lock(held: ExitStack, connection: Connection[Any], seconds: float, shard: int) -> None:
+    """Take the lock of the archive of a shard likewise.
+
+    Raises:
+        ShardBusyError: An archiver still has it.
+    """
+    try:
+        _enter(held, lambda: hold_archive_lock(connection), seconds)
+    except ArchiveRunningError as error:
+        raise ShardBusyError(f"`offerlog archive` is at work on shard {shard}: wait for its end") from error
+
+
+def _enter(held: ExitStack, hold: Callable[[], AbstractContextManager[None]], seconds: float) -> None:
     until = time.monotonic() + seconds
     while True:
         try:
-            held.enter_context(hold_rebuild_lock(connection))
-        except RebuildRunningError:
+            held.enter_context(hold())
+        except (RebuildRunningError, ArchiveRunningError):
             if time.monotonic() > until:
                 raise
             time.sleep(_PAUSE_SECONDS)
@@ -89,25 +103,3 @@ def keep_slices(store: OfferlogApplication) -> Iterator[Callable[[], None]]:
 
     with connected(store) as connection, keep_slices_of(connection, _PATIENCE_SECONDS):
         yield check
-
-
-def check_archive(connection: Connection[Any], shard: int) -> None:
-    """Check that a shard that is to give a slice away has no archive.
-
-    Raises:
-        ShardError: It has one.
-    """
-    found = connection.cursor(row_factory=tuple_row).execute(_HAS_ARCHIVE).fetchone()
-    refuse_archive(shard, is_there=found == (True,))
-
-
-def refuse_archive(shard: int, *, is_there: bool) -> None:
-    """Refuse to take a slice from a shard that has an archive.
-
-    Raises:
-        ShardError: It has one.
-    """
-    if is_there:
-        raise ShardError(
-            f"shard {shard} has an archive, whose files do not move: its slices stay where they are"
-        )

@@ -12,6 +12,7 @@ from offerlog_application.ports.shards import ShardError
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.shards.move_steps import connected
 from offerlog_infrastructure.postgres.shards.slice_counts import fold_apart
+from offerlog_infrastructure.postgres.shards.slice_files import doom_files
 from offerlog_infrastructure.postgres.shards.slice_range import (
     BLOCKS,
     DEAD_LETTERS,
@@ -41,9 +42,14 @@ _LOCK_POSITIONS: LiteralString = """
 
 _SELECT_SEALED: LiteralString = "SELECT position FROM tree_progress"
 _SELECT_OWN: LiteralString = """
-    SELECT count(*), min(notification_id), max(notification_id),
-        sum(notification_id::numeric * notification_id)
-    FROM offerlog_events WHERE {} AND notification_id >> {} = {}
+    SELECT coalesce(sum(events), 0)::bigint, min(first), max(last), sum(digest) FROM (
+        SELECT count(*), min(notification_id), max(notification_id),
+            sum(notification_id::numeric * notification_id)
+        FROM offerlog_events WHERE {of_events} AND notification_id >> {bits} = {shard}
+        UNION ALL
+        SELECT sum(events), min(first_position), max(last_position), sum(digest)
+        FROM archived_files WHERE slice = {slice} AND first_position >> {bits} = {shard}
+    ) AS parts (events, first, last, digest)
 """
 _INSERT_MOVED: LiteralString = """
     INSERT INTO moved_events (slice, target, epoch, events, first_position, last_position, digest)
@@ -149,6 +155,7 @@ def _try_to_leave(
                 sql.Identifier(schema, table.name), slice_range.rows_of(table)
             )
         )
+    doom_files(cursor, slice_range)
     if count:
         cursor.execute(_INSERT_MOVED, (slice_range.number, leaving[0], epoch, count, first, last, digest))
     cursor.execute(_DELETE_LEAVING, (slice_range.number,))
@@ -157,7 +164,12 @@ def _try_to_leave(
 
 def _select_own(cursor: Cursor[Any], shard: int, slice_range: SliceRange) -> tuple[Any, ...]:
     row: Any = cursor.execute(
-        sql.SQL(_SELECT_OWN).format(slice_range.rows_of(EVENTS), sql.Literal(SHARD_BITS), sql.Literal(shard))
+        sql.SQL(_SELECT_OWN).format(
+            of_events=slice_range.rows_of(EVENTS),
+            bits=sql.Literal(SHARD_BITS),
+            shard=sql.Literal(shard),
+            slice=sql.Literal(slice_range.number),
+        )
     ).fetchone()
     return tuple(row)
 

@@ -106,6 +106,8 @@ DEAD_LETTERS: Final = SliceTable(
     " waiting",
 )
 
+SETTLED: Final = SliceTable("settled", "originator_id", "stream", "originator_id, last_version, file")
+
 STORED: Final = (EVENTS, VISITORS, TOMBSTONES, HOLDS, BLOCKS, NAMED_ACTIONS, REFUSALS)
 """The tables that are copied."""
 

@@ -46,7 +46,11 @@ _CREATE_FUNCTION: LiteralString = """
     SELECT
         (SELECT epoch FROM log_epoch),
         (SELECT count(*) FROM erasing_visitors WHERE {erasing}),
-        EXISTS (SELECT FROM archived_files),
+        EXISTS (
+            SELECT FROM streams AS s WHERE EXISTS (
+                SELECT FROM settled WHERE originator_id = s.originator_id OFFSET 0
+            )
+        ),
         (SELECT json_agg(t)::text FROM newer AS t),
         (SELECT json_agg(t)::text FROM streams AS s CROSS JOIN LATERAL (
             SELECT {event_columns} FROM {partition} WHERE originator_id = s.originator_id
@@ -72,7 +76,7 @@ _CREATE_FUNCTION: LiteralString = """
 """A function keeps its plan, whatever the driver does about prepared statements."""
 _CALL_FUNCTION: LiteralString = """
     SELECT * FROM pg_temp.rest_of_slice({}::bigint[]) AS t (
-        epoch bigint, erasing bigint, has_archive boolean, events text, streams text, visitors text,
+        epoch bigint, erasing bigint, are_archived boolean, events text, streams text, visitors text,
         named_actions text, holds text, blocks text, refusals text
     )
 """
@@ -116,7 +120,7 @@ class Rest(NamedTuple):
     Attributes:
         epoch: The epoch of the log.
         erasing: The number of visitors of the slice who are being erased.
-        has_archive: True if the source has an archive.
+        are_archived: True if an earlier event of these streams is archived.
         events: The events.
         streams: All events of the streams of these, also those that were copied before.
         visitors: The visitors of these events, with the id of the key that encrypts theirs.
@@ -128,7 +132,7 @@ class Rest(NamedTuple):
 
     epoch: int
     erasing: int
-    has_archive: bool
+    are_archived: bool
     events: str | None
     streams: str | None
     visitors: str | None

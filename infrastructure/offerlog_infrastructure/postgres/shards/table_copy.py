@@ -66,15 +66,7 @@ class TableCopy:
         store = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
             sql.Identifier(into or table.name), sql.SQL(columns)
         )
-        with self._from.copy(select) as rows, self._into.copy(store) as copy:
-            block = bytearray()
-            for row in rows:
-                block += row
-                if len(block) >= _BLOCK:
-                    copy.write(bytes(block))
-                    block.clear()
-            copy.write(bytes(block))
-        return self._into.rowcount
+        return copy_rows(self._from, self._into, select, store)
 
     def _map_keys(self) -> str:
         """Return the number of each key on the target by that on the source, as JSON."""
@@ -87,3 +79,25 @@ class TableCopy:
     def live(self, table: SliceTable) -> sql.Identifier:
         """Return the name of a table of the store, whatever stands before it."""
         return sql.Identifier(self._schema, table.name)
+
+
+def copy_rows(
+    source: Cursor[Any], target: Cursor[Any], select: sql.Composed, store: sql.SQL | sql.Composed
+) -> int:
+    """Hand rows from one server to another in binary form; returns their number.
+
+    Args:
+        source: Executes `select`.
+        target: Executes `store`.
+        select: Copies rows out.
+        store: Copies them in.
+    """
+    with source.copy(select) as rows, target.copy(store) as copy:
+        block = bytearray()
+        for row in rows:
+            block += row
+            if len(block) >= _BLOCK:
+                copy.write(bytes(block))
+                block.clear()
+        copy.write(bytes(block))
+    return target.rowcount

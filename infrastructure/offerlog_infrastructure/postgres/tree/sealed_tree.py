@@ -23,6 +23,7 @@ from offerlog_domain.transparency.leaves import RawRow, StoredRow
 from offerlog_domain.transparency.tiles import Tile
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
+from offerlog_infrastructure.postgres.archive.archived_rows import OWN_FILES
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -76,9 +77,16 @@ _SELECT_MOVED: LiteralString = """
     SELECT slice::int, target::int, events, first_position, last_position, digest FROM moved_events ORDER BY 1
 """
 _SELECT_FOREIGN: LiteralString = f"""
-    SELECT {_SLICE}, (notification_id >> {SHARD_BITS})::int, count(*) FROM offerlog_events
-    WHERE (notification_id BETWEEN 1 AND {BEGIN} OR notification_id > {END}) AND EXISTS (SELECT FROM shard)
-    GROUP BY 1, 2 ORDER BY 1, 2
+    SELECT slice, shard, sum(events)::bigint FROM (
+        SELECT {_SLICE} AS slice, (notification_id >> {SHARD_BITS})::int AS shard, count(*) AS events
+        FROM offerlog_events
+        WHERE (notification_id BETWEEN 1 AND {BEGIN} OR notification_id > {END})
+            AND EXISTS (SELECT FROM shard)
+        GROUP BY 1, 2
+        UNION ALL
+        SELECT slice::int, (first_position >> {SHARD_BITS})::int, events FROM archived_files
+        WHERE NOT ({OWN_FILES})
+    ) AS parts GROUP BY 1, 2 ORDER BY 1, 2
 """
 _SELECT_CHECKPOINTS: LiteralString = "SELECT origin, size, note FROM checkpoints ORDER BY size, signed_at"
 _SELECT_NEWEST: LiteralString = (

@@ -96,7 +96,7 @@ def select_last_event(connection: Connection[DictRow], files: ArchivedFiles, unt
 
     Args:
         connection: Reads the table.
-        files: Read the archive, which has events of this log alone.
+        files: Read the archive.
         until: The position; that of another log gives a foreign event.
     """
     begin = begin_of_shard(until)

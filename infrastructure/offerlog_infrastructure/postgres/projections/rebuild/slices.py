@@ -71,14 +71,14 @@ def _read_pages(
     goal: int,
     ends: Sequence[int] | None,
 ) -> Iterator[Sequence[PositionedRow]]:
-    """Yield the events of a slice, stream by stream; an archive has events of this log alone."""
+    """Yield the events of a slice, stream by stream, archived ones too."""
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
         if ends is None:
             cursor.execute(_SELECT_STREAMS, (*bounds, goal))
         else:
             cursor.execute(_SELECT_STREAMS_WITHIN, (*bounds, ends))
         pages = iter(lambda: cursor.fetchmany(_PAGE), [])
-        yield from merge_streams(cursor, files, pages, *bounds, until=goal)
+        yield from merge_streams(cursor, files, pages, *bounds, until=goal if ends is None else ends)
 
 
 def main() -> None:
