@@ -381,6 +381,7 @@ class GroupCommitWriter:
             began = time.monotonic()
             try:
                 epoch = self._log.epoch()  # before the load: a fence between them is found out
+                self._check_slices(decided)  # likewise: who has to go elsewhere does not wait for the load
                 if decided.named_actions:
                     decided.note_actions(self._log.find_actions(decided.named_actions))
                 loaded = self._log.load(decided.touched)
@@ -388,6 +389,8 @@ class GroupCommitWriter:
                 decided.decide(loaded, epoch, policies)
                 keys = decided.block_keys
                 decided.count_blocked(self._log.counted_blocks(keys) if keys else ())
+            except StaleEpochError as error:  # a slice has come, or has gone: read under the new epoch
+                check_patience(error, decided.until)
             except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:
