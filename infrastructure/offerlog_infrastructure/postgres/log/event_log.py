@@ -93,7 +93,6 @@ class PostgresLog:
         self._blocks = CountedBlocks(application)
         self._epoch: int | None = None
         self._owned_slices = ALL_SLICES
-        self._is_state_new = False
         self._has_archive = True  # as long as it is not known
         self._loader = StreamLoader(application)
         self._epoch_at_load: int | None = None
@@ -109,7 +108,6 @@ class PostgresLog:
             with store_reached(self._application.log.datastore):
                 state = self._application.log.select_epoch_state()
             self._epoch, self._owned_slices, self._has_archive = state
-            self._is_state_new = True
         if self._are_keys_stale:
             self._application.keys.refresh_secrets()
             self._are_keys_stale = False
@@ -119,11 +117,10 @@ class PostgresLog:
         """Return the slices whose visitors this store records, under the epoch that was returned last.
 
         They change with the epoch alone, so the look before a commit is a look at them, too. A decision that
-        appends nothing has no such look: it counts if the load saw the same epoch. What was read for this
-        epoch, and no load since, is new enough for `anew`.
+        appends nothing has no such look: it counts if the load saw the same epoch.
         """
         epoch, now = self.epoch(), self._epoch_at_load
-        if anew and not self._is_state_new:
+        if anew:
             with store_reached(self._application.log.datastore):
                 now, self._owned_slices, _ = self._application.log.select_epoch_state()
         if now is not None and now != epoch:
@@ -141,7 +138,6 @@ class PostgresLog:
             ArchiveUnavailableError: A file with archived events cannot be read.
         """
         self._streams = GroupStreams(offers, self._keys)
-        self._is_state_new = False
         self._epoch_at_load = None
         known = {offer.id: self._cache.get(offer.id) for offer in offers}
         loaded = {offer_id: offer for offer_id, (offer, _) in known.items()}
