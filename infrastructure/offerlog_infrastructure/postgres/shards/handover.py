@@ -39,9 +39,11 @@ _APPROACHES: Final = 5
 _NEAR: Final = 2
 """So few events in such a round are near enough."""
 
+_FENCING: Final = ("fence", "wait for writers", "read the rest", "answer of the source")
 _TAKING: Final = ("write the rest", "take", "commit", "answer of the target")
 
 _CLOCK: Final = sql.SQL("SELECT extract(epoch FROM clock_timestamp())::float8")
+_BEGAN: Final = _CLOCK.as_bytes()
 _SAVE: Final = sql.SQL("SAVEPOINT rest")
 _FORGET_REST: Final = sql.SQL("ROLLBACK TO SAVEPOINT rest")
 
@@ -75,6 +77,8 @@ class Handover:
         self._taken = TakenSlice(move.slice, move.label + 1)
         self._near: list[int] = []
         self._is_usual = True
+        self._fence: Sequence[bytes] = ()
+        self._ending: Sequence[bytes] = ()
 
     @property
     def events(self) -> int:
@@ -94,12 +98,13 @@ class Handover:
             slice_rest.let_server_read_rest(self._schema, self._range, self._copy.newer(), last)
         )
         begin, give, _ = move_steps.give(self._move)
-        found = self._send(self._source, [begin, give, sql.SQL("ROLLBACK"), _await(0.0), self._select_rest()])
-        if found[1] is None:
+        vain = [begin, give, sql.SQL("ROLLBACK"), _await(0.0), self._select_rest()]
+        if self._send(self._source, [one.as_bytes(self._source) for one in vain])[1] is None:
             raise undone()
         written = slice_rest.write_rest(self._schema, self._range, slice_rest.NO_REST, [slice_rest.NO_STREAM])
         changes = RestChanges.none().statements(self._schema, self._taken)
-        self._send(self._target, [_SAVE, *written, *changes, *self._take(), _FORGET_REST])
+        vain = [_SAVE, *written, *changes, *self._take(), _FORGET_REST]
+        self._send(self._target, [one.as_bytes(self._target) for one in vain])
 
     def approach(self) -> None:
         """Bring over what comes meanwhile, until next to nothing is left. The slice has its owner.
@@ -110,7 +115,13 @@ class Handover:
         for _ in range(_APPROACHES):
             rest = self._read_rest()
             if not self._write(rest, self._copy.epoch) or len(rest.positions()) <= _NEAR:
-                return
+                break
+        # Written out here, as that takes time, too.
+        give = [_CLOCK, *move_steps.give(self._move), _CLOCK]
+        fence = [*give, _await(_SERVER_SECONDS), _CLOCK, self._select_rest(), _CLOCK]
+        self._fence = [one.as_bytes(self._source) for one in fence]
+        ending = [_CLOCK, *self._take(), _CLOCK, sql.SQL("COMMIT"), _CLOCK]
+        self._ending = [one.as_bytes(self._target) for one in ending]
 
     def fence(self) -> Rest:
         """Give the slice away on the source, wait for its older writers, and return the rest.
@@ -119,13 +130,7 @@ class Handover:
             ShardError: The source does not own the slice under the label.
             FenceTimeoutError: Some writers have not ended.
         """
-        fence = [_CLOCK, *move_steps.give(self._move), _CLOCK]
-        found = self._send(
-            self._source,
-            [*fence, _await(_SERVER_SECONDS), _CLOCK, self._select_rest(), _CLOCK],
-            ("fence", "wait for writers", "read the rest", "answer of the source"),
-        )
-        given, (have_ended,), row = found[2], found[len(fence)], found[-2]
+        _, _, given, _, _, (have_ended,), _, row, _ = self._send(self._source, self._fence, _FENCING)
         if given is None:
             raise undone()
         if have_ended:
@@ -142,15 +147,14 @@ class Handover:
             ShardError: A visitor of the slice is being erased, some events are not folded, or the label is
                 closed.
         """
-        ending = [_CLOCK, *self._take(), _CLOCK, sql.SQL("COMMIT"), _CLOCK]
-        if self._write(rest, self._copy.epoch + 1, ending):  # the fence alone: no visitor was erased
+        if self._write(rest, self._copy.epoch + 1, self._ending):  # the fence alone: no visitor was erased
             return
         self._source.execute(slice_rest.USE_ANY_PLAN)
         self._copy.copy_rest(self._taken)
         self._times.note("copy the rest as a round does")
-        self._send(self._target, [_CLOCK, *ending], _TAKING)
+        self._send(self._target, [_BEGAN, *self._ending], _TAKING)
 
-    def _write(self, rest: Rest, epoch: int, ending: Sequence[sql.Composable] = ()) -> bool:
+    def _write(self, rest: Rest, epoch: int, ending: Sequence[bytes] = ()) -> bool:
         """Write a rest as one message; False if that cannot be done: then no rest is written.
 
         Args:
@@ -163,13 +167,12 @@ class Handover:
             changes = RestChanges.of(rest.rows(), rest.newer(), self._copy.dead)
         if changes is not None:
             try:
-                written = [
-                    *slice_rest.write_rest(self._schema, self._range, rest, rest.newer()),
-                    *changes.statements(self._schema, self._taken),
-                ]
+                made = slice_rest.write_rest(self._schema, self._range, rest, rest.newer())
+                made += changes.statements(self._schema, self._taken)
+                written = [one.as_bytes(self._target) for one in made]
                 if ending:
                     self._times.note("compute the changes")
-                    self._send(self._target, [_CLOCK, *written, *ending], _TAKING)
+                    self._send(self._target, [_BEGAN, *written, *ending], _TAKING)
                 else:
                     self._send(self._target, written)
             except (psycopg.DataError, psycopg.IntegrityError):
@@ -183,7 +186,7 @@ class Handover:
         return False
 
     def _read_rest(self) -> Rest:
-        (row,) = self._send(self._source, [self._select_rest()])
+        (row,) = self._send(self._source, [self._select_rest().as_bytes(self._source)])
         return self._check(Rest(*row))
 
     def _check(self, rest: Rest) -> Rest:
@@ -204,7 +207,7 @@ class Handover:
         return move_steps.take(self._move.slice, self._move.label)
 
     def _send(
-        self, connection: Connection[Any], statements: Sequence[sql.Composable], steps: Sequence[str] = ()
+        self, connection: Connection[Any], statements: Sequence[bytes], steps: Sequence[str] = ()
     ) -> list[Any]:
         """Send statements as one message; returns the first row of each, None for none.
 
@@ -220,7 +223,7 @@ class Handover:
         """
         cursor = connection.cursor(row_factory=tuple_row)
         try:
-            cursor.execute(sql.SQL(";").join(statements), prepare=False)
+            cursor.execute(b";".join(statements), prepare=False)
         except psycopg.Error as error:
             if error.sqlstate == move_steps.CLOSED:
                 raise undone() from error
@@ -230,7 +233,7 @@ class Handover:
             rows.append(cursor.fetchone() if cursor.description else None)
             cursor.nextset()
         if steps:
-            times = [row[0] for one, row in zip(statements, rows, strict=True) if one is _CLOCK]
+            times = [row[0] for one, row in zip(statements, rows, strict=True) if one == _BEGAN]
             self._times.note_answer(steps, times)
         return rows
 
