@@ -78,12 +78,12 @@ PROJECT = (
 )
 """A service that records nothing: it applies the projections."""
 WRITE = (sys.executable, __file__, "write")
-AROUND = 0.02
-"""Seconds: signals that were handed in so much before the fence may meet it too."""
+AROUND = (0.1, 0.3)
+"""Seconds before and behind the fence: signals handed in then may meet it, or what it leaves behind."""
 
 
-def move(home: str, target: int) -> tuple[MovedSlice, dict[str, float], tuple[float, float]]:
-    """Move the slice; returns what the command says, the seconds of each step, and when it had no owner."""
+def move(home: str, target: int) -> tuple[MovedSlice, dict[str, float], float]:
+    """Move the slice; returns what the command says, the seconds of each step, and the time of the fence."""
     began: dict[str, float] = {}
 
     def note(progress: MoveProgress) -> None:
@@ -94,7 +94,7 @@ def move(home: str, target: int) -> tuple[MovedSlice, dict[str, float], tuple[fl
         moved = installation.move(SLICE, target, note)
     times = [*(began[step] for step in STEPS), time.monotonic()]
     steps = {step: end - at for step, at, end in zip(STEPS, times, times[1:], strict=False)}
-    return moved, steps, (began["leaving"] - moved.seconds, began["leaving"])
+    return moved, steps, began["leaving"] - moved.seconds
 
 
 @contextmanager
@@ -166,9 +166,7 @@ def finish(process: Popen[str]) -> list[list[Any]]:
     return list(found["waits"])
 
 
-def describe(
-    moved: list[MovedSlice], fenced: list[tuple[float, float]], waits: list[list[Any]]
-) -> dict[str, float]:
+def describe(moved: list[MovedSlice], fenced: list[float], waits: list[list[Any]]) -> dict[str, float]:
     """The figures of some moves, in seconds."""
     gaps = [one.seconds for one in moved]
     figures = {"without an owner, median": median(gaps), "without an owner, longest": max(gaps)}
@@ -178,11 +176,15 @@ def describe(
             figures[f"  {step.name}, median"] = median(taken)
     for is_slice, whose in ((True, "of the slice"), (False, "of others")) if waits else ():
         during = [
-            [wait for began, wait, mine in waits if mine is is_slice and since - AROUND <= began <= until]
-            for since, until in fenced
+            [
+                wait
+                for began, wait, mine in waits
+                if mine is is_slice and -AROUND[0] <= began - since <= AROUND[1]
+            ]
+            for since in fenced
         ]
         everything = [wait for one in during for wait in one]
-        figures[f"wait of a signal {whose} meanwhile, median"] = median(everything)
+        figures[f"wait of a signal {whose} near the fence, median"] = median(everything)
         figures[f"longest wait {whose}, median of the moves"] = median(
             max(one, default=0.0) for one in during
         )
