@@ -51,6 +51,10 @@ _LOCK_PAUSE_SECONDS: Final = 0.05
 _LEAVE_SECONDS: Final = 20.0
 """Seconds for which a call waits until the rest of a move to here is done on the other server."""
 
+_IMPATIENT_SECONDS: Final = 60.0
+"""Seconds for which nobody waits for that again, if it did not come: many visitors of one slice may be erased
+in one call, and the other server may be down for hours."""
+
 _SELECT_ARRIVED: LiteralString = "SELECT FROM arrived_slices WHERE slice = %s"
 _SELECT_SLICE: LiteralString = "SELECT is_owned FROM slices WHERE slice = %s FOR SHARE"
 """Whoever gives the slice away waits for the end of the transaction, or is seen."""
@@ -146,6 +150,8 @@ class PostgresErasures:
         self._application = application
         self._datastore = application.log.datastore
         self._completing = threading.Lock()
+        self._awaited_in_vain: dict[int, float] = {}
+        """Slices whose former server has not deleted its copy: the time from which to wait for it again."""
 
     def begin(self, organization: str, digest: UUID, now: datetime) -> Sequence[BegunErasure]:
         """Destroy a visitor's key and names, delete refused texts and names of blocks, raise the epoch."""
@@ -201,13 +207,15 @@ class PostgresErasures:
 
     def _await_former_server(self, digest: UUID) -> None:
         """Wait until the slice of a visitor, if it was moved here, is nowhere else any more."""
-        ends = time.monotonic() + _LEAVE_SECONDS
+        number, now = slice_of(digest), time.monotonic()
+        ends = now if now < self._awaited_in_vain.get(number, 0.0) else now + _LEAVE_SECONDS
         while True:
             with store_reached(self._datastore), self._datastore.get_connection() as connection:
-                row = connection.execute(_SELECT_ARRIVED, (slice_of(digest),)).fetchone()
+                row = connection.execute(_SELECT_ARRIVED, (number,)).fetchone()
             if row is None:
                 return
-            if time.monotonic() > ends:
+            if time.monotonic() >= ends:
+                self._awaited_in_vain[number] = time.monotonic() + _IMPATIENT_SECONDS
                 raise ErasureUnfinishedError(
                     "the server that had the visitor's slice before has not deleted its copy yet: see"
                     " `offerlog shards status`"
