@@ -5,7 +5,7 @@ import threading
 from typing import Final
 
 _HOLD_SECONDS: Final = 2.0
-"""Seconds for which such a warning is held. A command that goes on for longer shows it."""
+"""Most seconds for which such a warning is held. A command that goes on for longer shows it."""
 
 
 class HeldWarnings(logging.Handler):
@@ -21,14 +21,15 @@ class HeldWarnings(logging.Handler):
         self._held: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hold a warning whose last argument is a cause; show any other."""
+        """Hold a warning that ends with a cause; show any other."""
         if not _cause_of(record):
             self._shown.handle(record)
             return
         self._held.append(record)
-        timer = threading.Timer(_HOLD_SECONDS, self.show_held)
-        timer.daemon = True
-        timer.start()
+        if len(self._held) == 1:  # one thread for all: there may be thousands
+            timer = threading.Timer(_HOLD_SECONDS, self.show_held)
+            timer.daemon = True
+            timer.start()
 
     def show_held(self, error: str = "") -> None:
         """Show what is held.
@@ -45,6 +46,10 @@ class HeldWarnings(logging.Handler):
 
 
 def _cause_of(record: logging.LogRecord) -> str:
-    """Return the cause at the end of a warning on one line; empty without one."""
+    """Return the cause at the end of a warning on one line; empty without one.
+
+    It is an error, or a text behind a colon. A text elsewhere, such as a path, may be part of any error.
+    """
     last = record.args[-1] if isinstance(record.args, tuple) and record.args else None
-    return " ".join(str(last).split()) if isinstance(last, Exception | str) else ""
+    is_cause = isinstance(last, Exception) or (isinstance(last, str) and str(record.msg).endswith(": %s"))
+    return " ".join(str(last).split()) if is_cause else ""

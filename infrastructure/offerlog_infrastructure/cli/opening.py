@@ -175,7 +175,8 @@ def _check_organization(service: "Offerlog", access: Access) -> None:
     if variants:
         _confirm_variant(name, variants)
     elif known:
-        _log.warning("%r is a new organization of this store, which has: %s", name, listed(known))
+        warning = f"{name!r} is a new organization of this store, which has: {listed(known)}"
+        _log.warning("%s", warning)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
