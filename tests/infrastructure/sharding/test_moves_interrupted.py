@@ -29,6 +29,7 @@ from offerlog_infrastructure.postgres.shards import move_steps, moving, slice_ke
 from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.move_steps import Move
 from offerlog_infrastructure.postgres.shards.moving import SliceMover
+from offerlog_infrastructure.postgres.shards.slice_rest import Rest
 from support.installations import (
     Stores,
     compare_answers,
@@ -319,15 +320,22 @@ def test_two_moves_in_opposite_directions_do_not_wait_for_each_other_in_a_circle
 def test_a_target_that_goes_away_during_the_rest_leaves_the_slice_where_it_was_or_is_found(
     services: tuple[ShardedOfferlog, Offerlog], stores: Stores
 ) -> None:
-    """The error says what to do, and the same command goes on afterwards."""
+    """The error says what to do, and the same command goes on afterwards. Ctrl-C at that place stays one."""
     sharded, single = services
     take = Handover.take
+
+    def interrupt(handover: Handover, _: Rest) -> None:
+        handover._target.pgconn.send_query(b"SELECT pg_sleep(0.1)")
+        raise KeyboardInterrupt
 
     def go_away(*args: Any) -> None:
         stores.proxy.go_away()
         take(*args)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Handover, "take", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            move_slice(stores, _NUMBER, 1)
         patch.setattr(Handover, "take", go_away)
         with pytest.raises(ShardError, match="run the same command again"):
             move_slice(stores, _NUMBER, 1)

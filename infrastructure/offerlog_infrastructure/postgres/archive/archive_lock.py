@@ -32,5 +32,5 @@ def hold_archive_lock(connection: Connection[Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute(_UNLOCK, (_LOCK_KEY,))

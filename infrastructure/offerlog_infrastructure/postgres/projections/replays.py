@@ -207,7 +207,7 @@ class PostgresReplays:
                         position, PostgresPerformance(replayed), _select_proofs(connection, position)
                     )
             finally:
-                if not connection.broken:
+                if not connection.closed:
                     with connection.cursor(row_factory=tuple_row) as cursor:
                         staging.close(cursor)
 

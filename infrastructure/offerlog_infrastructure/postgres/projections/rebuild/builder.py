@@ -85,7 +85,7 @@ def hold_rebuild_lock(connection: Connection[DictRow], number: int = _LOCK_NUMBE
     try:
         yield
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
 
 
