@@ -126,6 +126,8 @@ def test_files_move_along_and_come_back(archived: _Archived) -> None:
     check_places(stores, folder)
     assert rows(stores.dsns[1], "SELECT place FROM archive_place") == [(f"{folder}/shard-1",)]
     assert rows(stores.dsns[1], of_slice, _NUMBER) == files
+    moved_away = "SELECT events FROM moved_events WHERE slice = %s"
+    assert rows(stores.dsns[0], moved_away, _NUMBER) == [(moved.events,)]
     assert rows(stores.dsns[0], of_slice, _NUMBER) == []
     assert archived.service.report(ReportQuery("default")) == before
     assert archived.service.history(**history) == known
