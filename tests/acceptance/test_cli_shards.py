@@ -48,8 +48,11 @@ def test_several_servers_share_the_visitors(
     # and a server that comes later gets its slices by moves
     third, (moving, rest) = make_dsn(), _choose_slice(other)
     assert command("shards", "add", without_password(third)).json == {"shard": 2, "slices": "-"}
-    moved = command("shards", "move", moving, "--to", "2").json
+    moved = command("shards", "move", moving, "--to", "2", "--steps").json
     assert (moved["slice"], moved["from"], moved["to"]) == (moving, 1, 2)
+    of_nobody = {one["step"]: one["seconds"] for one in moved["steps"] if not one["has_owner"]}
+    assert {"fence", "read the rest", "take", "commit"} < of_nobody.keys()
+    assert sum(of_nobody.values()) == pytest.approx(moved["seconds_without_owner"], abs=0.002)
     listed = [one["slices"] for one in command("shards", "status", "--format", "json").lines]
     assert listed == ["a-f", rest, moving]
     assert command("report", "--format", "json").json["rows"] == report

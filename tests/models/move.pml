@@ -1,6 +1,6 @@
 /*
  * The move of a slice between two servers, by the fence. The model stood here first; `postgres/shards/move_steps.py` has its
- * conditions, and `moving.py` its steps. There the staging table is a transaction on the target that is open up to the take, and
+ * conditions, and `moving.py` and `handover.py` its steps. There the staging table is a transaction on the target that is open up to the take, and
  * the row of `arriving_slices` is its label: of a killed mover nothing but the label is left. So a mover that finds the slice fenced
  * always goes by way of `close`, and does not wait for writers. A service that ends the move of a killed mover does the same: it is one
  * more mover here.
