@@ -23,7 +23,7 @@ class _Sender:
 
 
 def test_no_sender_is_made_or_used_after_the_end() -> None:
-    """A sender that is made later would never be closed."""
+    """A sender that is made later would never be closed. Those beyond the first one may be closed before."""
     made: list[_Sender] = []
 
     def make() -> _Sender:
@@ -33,8 +33,11 @@ def test_no_sender_is_made_or_used_after_the_end() -> None:
     senders = SendersOfEndpoint(make)  # type: ignore[arg-type] # it sends
     messages = [Message("1", "{}"), Message("2", "{}"), Message("3", "{}")]
     senders.send("https://a.example", messages[:2], [b"a secret"])
+    senders.release()
+    assert [(one.sent, one.is_closed) for one in made] == [(1, False), (1, True)]
+    senders.send("https://a.example", messages[:2], [b"a secret"])
     senders.close()
     for count in (1, 3):
         with pytest.raises(ClosedError):
             senders.send("https://a.example", messages[:count], [b"a secret"])
-    assert [(one.sent, one.is_closed) for one in made] == [(1, True), (1, True)]
+    assert [(one.sent, one.is_closed) for one in made] == [(2, True), (1, True), (1, True)]

@@ -12,6 +12,7 @@ from offerlog import Offerlog
 from offerlog.testing import SettableClock
 from offerlog_application.ports.event_log import StoreUnavailableError, UnreadableEventError
 from offerlog_application.ports.positions import only_position
+from offerlog_application.webhooks import delivery_threads
 from offerlog_application.webhooks.courier import Courier
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, signal
@@ -102,6 +103,32 @@ def test_only_a_webhook_with_something_to_send_has_a_thread_and_all_are_level_af
     assert lags(service) == dict.fromkeys(
         [one.endpoint.id for one in (engaged, offered, elsewhere, others)], 0
     )
+
+
+def test_connections_are_closed_once_nothing_is_sent_for_a_while(
+    service: Offerlog, courier: Courier, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for one of each webhook: many webhooks must not take all files that a process may open."""
+    made: list[Any] = []
+    make = service.webhooks._make_sender
+
+    def make_noted() -> Any:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(courier, "_make_sender", make_noted)
+    monkeypatch.setattr(delivery_threads, "_IDLE_SECONDS", 600.0)
+    service.webhooks.create(receiver.url)
+    for visitor in (1, 2, 3):
+        record(service, "offered", visitor=visitor)
+    # when
+    look(courier)
+    courier.look()
+    assert [one._cutter.is_closed for one in made] == [False, False]
+    monkeypatch.setattr(delivery_threads, "_IDLE_SECONDS", 0.0)
+    courier.look()
+    # then
+    assert [one._cutter.is_closed for one in made] == [False, True]
 
 
 def test_what_could_not_be_sent_is_sent_when_it_is_due(

@@ -86,6 +86,8 @@ class Courier:
                 self._give_up_turn()
                 return False
             self._end(self._threads.keys() - {one.endpoint.id for one in enabled})
+            for one in self._threads.values():
+                one.release()
             return self._dispatch(enabled)
         except ShardUnavailableError:  # the others have nothing more, or slices move without a pause
             return False

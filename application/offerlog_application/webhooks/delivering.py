@@ -130,6 +130,10 @@ class EndpointDelivery:
             self._store.disable(self._id, DisableReason.LOG_RESTORED, now)
             return False
 
+    def release(self) -> None:
+        """Close the connections that single events do not need, while nothing is under way."""
+        self._senders.release()
+
     def close(self) -> None:
         """End the attempts under way."""
         self._senders.close()

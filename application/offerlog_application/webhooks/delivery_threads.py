@@ -11,6 +11,10 @@ from offerlog_application.webhooks.delivering import EndpointDelivery
 _TROUBLE_SECONDS: Final = 5.0
 """Seconds after which a delivery that failed by a fault of this side is tried again."""
 
+_IDLE_SECONDS: Final = 2.0
+"""Seconds without delivery after which connections are closed. They are not used again then anyway, and each
+takes one of the files that the process may open."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -30,6 +34,7 @@ class DeliveryThread:
         self._thread: threading.Thread | None = None
         self._is_closing = False
         self._not_before = 0.0
+        self._ended_at = 0.0
 
     @property
     def is_running(self) -> bool:
@@ -44,6 +49,11 @@ class DeliveryThread:
             target=self._run, name=f"offerlog-webhook-{self._endpoint}", daemon=True
         )
         self._thread.start()
+
+    def release(self) -> None:
+        """Close the connections that single events do not need, if nothing was delivered for a while."""
+        if not self.is_running and time.monotonic() - self._ended_at >= _IDLE_SECONDS:
+            self._delivery.release()
 
     def cut(self) -> None:
         """End for good, with the attempt under way."""
@@ -65,3 +75,5 @@ class DeliveryThread:
             self._not_before = time.monotonic() + _TROUBLE_SECONDS
             if not self._is_closing:
                 _log.warning("the webhook %s cannot be served: %s", self._endpoint, error)
+        finally:
+            self._ended_at = time.monotonic()

@@ -64,6 +64,16 @@ class SendersOfEndpoint:
         self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if is_taken else 1
         return results
 
+    def release(self) -> None:
+        """Close the connections of all senders but the first one; nothing is under way.
+
+        The first one goes on to wait for a name server that does not answer.
+        """
+        with self._lock:
+            idle, self._senders = self._senders[1:], self._senders[:1]
+        for one in idle:
+            one.close()
+
     def close(self) -> None:
         """End the attempts under way, and close the connections."""
         with self._lock:
