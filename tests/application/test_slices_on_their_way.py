@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from offerlog_application.ports.event_log import SliceElsewhereError, StoreUnavailableError
-from offerlog_application.ports.shards import ShardMap, SliceInMotionError
+from offerlog_application.ports.shards import HeldSlices, ShardMap, SliceInMotionError
 from offerlog_application.recording.pending_answer import PendingAnswer
-from offerlog_application.sharding import divided_writer
+from offerlog_application.sharding import divided_writer, in_motion
 from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.router import Router
 
@@ -111,3 +111,18 @@ def test_nobody_says_that_a_slice_has_no_owner_while_a_shard_is_silent() -> None
     for silent, unowned in ((False, {0xA}), (True, set())):
         shards = _Shards(silent=silent)
         assert {*Router(shards).ask_owners(shards.map).unowned} == unowned  # type: ignore[arg-type] # as above
+
+
+def test_in_motion_is_what_is_not_held_once() -> None:
+    """Neither a slice of nobody nor one of two shards adds up."""
+
+    def holding(*slices: int, leaving: tuple[int, ...] = ()) -> HeldSlices:
+        return HeldSlices(frozenset(slices), frozenset(leaving), (1,) * 16)
+
+    everything = range(16)
+    assert in_motion.find_in_motion([holding(*everything)]) == []
+    assert in_motion.find_in_motion([holding(*range(15)), holding()]) == [15]
+    assert in_motion.find_in_motion([holding(*range(15), leaving=(15,)), holding()]) == []
+    assert in_motion.find_in_motion([holding(*range(15), leaving=(15,)), holding(15)]) == [15]
+    changed = holding(*everything)._replace(epochs=(1, 3) + (1,) * 14)
+    assert in_motion.find_changed([holding(*everything)], [changed]) == [1]

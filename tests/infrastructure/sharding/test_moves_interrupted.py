@@ -21,7 +21,6 @@ from offerlog_application.ports.shards import (
     ShardUnavailableError,
     SliceInMotionError,
 )
-from offerlog_application.sharding import in_motion
 from offerlog_application.sharding.divided_writer import DividedWriter
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
@@ -390,19 +389,3 @@ def _is_whole(service: ShardedOfferlog) -> bool:
     except ShardUnavailableError:
         return False
     return True
-
-
-def test_in_motion_is_what_is_not_held_once() -> None:
-    """Neither a slice of nobody nor one of two shards adds up."""
-    from offerlog_application.ports.shards import HeldSlices  # noqa: PLC0415 - of this test alone
-
-    def holding(*slices: int, leaving: tuple[int, ...] = ()) -> HeldSlices:
-        return HeldSlices(frozenset(slices), frozenset(leaving), (1,) * 16)
-
-    everything = range(16)
-    assert in_motion.find_in_motion([holding(*everything)]) == []
-    assert in_motion.find_in_motion([holding(*range(15)), holding()]) == [15]
-    assert in_motion.find_in_motion([holding(*range(15), leaving=(15,)), holding()]) == []
-    assert in_motion.find_in_motion([holding(*range(15), leaving=(15,)), holding(15)]) == [15]
-    changed = holding(*everything)._replace(epochs=(1, 3) + (1,) * 14)
-    assert in_motion.find_changed([holding(*everything)], [changed]) == [1]
