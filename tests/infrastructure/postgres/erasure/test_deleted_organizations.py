@@ -33,7 +33,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_application.recording.writer_errors import OrganizationDeletedError
 from support.journeys import signal
 
-over, counts, number, pause = threading.Event(), Counter(), 0, 0.0
+over, counts, number, pause, is_first = threading.Event(), Counter(), 0, 0.0, True
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 how = dict(database_url=sys.argv[1], organization="acme", keep_deadlines=False, project=False)
 with open_offerlog(**how) as service:
@@ -45,12 +45,13 @@ with open_offerlog(**how) as service:
             service.record(batch)
         except OrganizationDeletedError:
             counts["deleted"] += 1
-            pause = 0.0
+            pause, is_first = 0.0, True
             print("deleted", flush=True)
         else:
             counts["recorded"] += 1
-            if counts["recorded"] == 1:
+            if is_first:
                 print("recorded", flush=True)
+            is_first = False
         time.sleep(pause)  # ever longer, until a deletion finds nothing that is new
         pause += 0.02
 print(json.dumps(counts))
@@ -82,6 +83,7 @@ def test_a_secret_that_is_destroyed_is_not_used_by_another_process(offerlog: Off
             with suppress(OrganizationInUseError):
                 receipts.append(offerlog.organization_deletion.delete("acme").receipt)
                 assert writer.stdout.readline() == b"deleted\n"
+                assert writer.stdout.readline() == b"recorded\n"  # else it would not know the next secret
                 secrets.add(application.keys.secret("acme"))
             assert writer.poll() is None
         output, _ = writer.communicate(timeout=60)
