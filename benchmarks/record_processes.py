@@ -57,4 +57,4 @@ def measure(store: str, file: Path, count: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     with limited():
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 12_000)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)
