@@ -1,4 +1,4 @@
-"""Several messages sent to one endpoint at once, each over a connection of its own."""
+"""Several messages sent to one endpoint at once, each over another connection."""
 
 import threading
 from collections.abc import Callable, Sequence

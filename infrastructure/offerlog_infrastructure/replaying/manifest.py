@@ -79,7 +79,7 @@ class ReplayManifest(msgspec.Struct):
 
 
 class ShardsManifest(msgspec.Struct):
-    """The servers of a replay over several servers; each has a folder with a manifest of its own.
+    """The servers of a replay over several servers; each has a folder with a manifest.
 
     Attributes:
         format: `FORMAT` of the offerlog that began the replay.

@@ -22,7 +22,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def taken(site: Site, begin: bytes, more: bytes, *, after_answer: bool = False) -> int:
-    """How many of these bytes, of 40 MiB, it takes before it ends the connection or stops to read."""
+    """The bytes, of at most 40 MiB, that the service takes before it ends the connection or reads no more."""
     with connected(site, seconds=10.0) as connection:
         connection.sendall(begin)
         if after_answer:

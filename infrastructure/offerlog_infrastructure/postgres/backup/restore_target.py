@@ -83,7 +83,7 @@ class RestoreTarget:
             if self._select(_TRY_LOCK) != [(True,)]:
                 raise ShardError(
                     f"another restore into {self._where} is running, or the database was named twice: give an"
-                    " empty database of its own for each server"
+                    " empty database for each server"
                 )
             held.pop_all()
 
