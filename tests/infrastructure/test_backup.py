@@ -5,12 +5,15 @@ import subprocess
 import sys
 import tempfile
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from offerlog_application.ports.erasure import Tombstone
 from offerlog_infrastructure.backups import past_erasures
 from offerlog_infrastructure.backups.backup_file import Manifest
 from offerlog_infrastructure.backups.errors import NoErasuresError
@@ -18,6 +21,7 @@ from offerlog_infrastructure.backups.past_erasures import ErasureSource
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.binaries import find_binaries
+from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from support.first_store import restore_first_store
 from support.processes import LimitedProcess
 
@@ -86,3 +90,17 @@ def test_a_later_store_of_a_version_that_could_not_erase_is_refused(
     with open_offerlog(database_url=dsn, keep_deadlines=False):
         pass
     assert past_erasures.find_erasures(ErasureSource(later_store=tmp_path), manifest, SCHEMA) == []
+    # when it has become one of several servers, whose visitors it does not know
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as connection:
+        connection.execute("INSERT INTO shard (number, installation) VALUES (0, gen_random_uuid())")
+    with pytest.raises(NoErasuresError, match=r"is one of several servers by now.*: give --erase, or"):
+        past_erasures.find_erasures(ErasureSource(later_store=tmp_path, is_answered=True), manifest, SCHEMA)
+
+
+def test_the_lists_of_servers_that_were_added_since_count(tmp_path: Path) -> None:
+    """A visitor who has moved to another server was erased there."""
+    manifest = Manifest("id", "2100-01-01T10:00:00+00:00", "0.1", "18", 21, 1, 0, None, ())
+    erased = [Tombstone(one, "default", datetime(2026, 11, 26 + one, tzinfo=UTC)) for one in (1, 2)]
+    for folder, one in zip(("signed", "signed-shard-1"), erased, strict=True):
+        ErasureFile(tmp_path / folder).add([one])
+    assert past_erasures.find_erasures(ErasureSource(tmp_path / "signed"), manifest, SCHEMA) == erased

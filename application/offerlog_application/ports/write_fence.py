@@ -12,11 +12,12 @@ FENCE_SECONDS: Final = 60.0
 class FenceTimeoutError(OfferlogError):
     """Writers that may have decided before the fence have not ended in time.
 
-    The new epoch is committed, so later writers are not concerned. Call `finish`, or `fence` again, to go on
-    waiting.
+    The new epoch is committed, so later writers are not concerned. The same call again goes on waiting; so
+    does `finish` after `fence`.
 
     Attributes:
         epoch: The current epoch.
+        seconds: The time for which the writers were waited for.
         holders: A sentence about each transaction that is awaited: who holds it, and what ends it.
     """
 
@@ -28,8 +29,8 @@ class FenceTimeoutError(OfferlogError):
 
     def __str__(self) -> str:
         return (
-            f"writers from before epoch {self.epoch} have not ended within {self.seconds:g} seconds:"
-            f" {'; '.join(self.holders)}; then fence again, which goes on waiting"
+            f"writers from before epoch {self.epoch} have not ended within {self.seconds:.1f} seconds:"
+            f" {'; '.join(self.holders)}; then do the same again"
         )
 
 

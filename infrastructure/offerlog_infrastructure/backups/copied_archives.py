@@ -1,8 +1,9 @@
 """The archives of restored servers: copies in a new folder, so that the former servers keep theirs.
 
-A folder for a copy has a mark until the restore is done, with the id of the installation that the restored
-servers will be. A restore that was killed goes on with the same id. So it may clear its own copy, and nothing
-else is ever cleared: not that of another restore of the same backup either.
+A folder for a copy has a mark until the restored store names it as its archive. The mark is the id of the
+installation that the restored servers will be. A restore that was killed goes on with the same id. So it may
+clear its own half copy, and nothing else is ever cleared: not that of another restore of the same backup
+either.
 """
 
 import shutil
@@ -25,16 +26,20 @@ from offerlog_infrastructure.postgres.backup.restored_archive import (
 )
 
 _MARK: Final = ".restoring"
-"""A file with the id of the installation to be, in each folder for a copy until the restore is done."""
+"""A file with the id of the installation to be, in each folder whose copy is not complete."""
 
 
 def check_folders(
-    request: ServersRequest, manifests: Mapping[int, Manifest], installation: UUID | None
+    request: ServersRequest,
+    targets: Mapping[int, RestoreTarget],
+    manifests: Mapping[int, Manifest],
+    installation: UUID | None,
 ) -> None:
     """Check that each archive can be copied, before anything is made.
 
     Args:
         request: The restore.
+        targets: The databases that are restored into.
         manifests: What each part of the backup holds.
         installation: The id of the installation to be, of a restore that goes on; None for a new one.
 
@@ -55,7 +60,8 @@ def check_folders(
         for place in (manifest.archive, place_of_server(request.archive, number))
         if place is not None and not is_url(place)
     }
-    for folder in _folders(request, with_files):
+    for number in with_files:
+        (folder,) = _folders(request, [number])
         if folder.resolve() in sources:
             raise BackupFileError(
                 request.folder.path,
@@ -69,7 +75,12 @@ def check_folders(
                     f"needs a folder for the copy of its archive, and another restore that has not ended has"
                     f" its copy in {folder}: name a new folder with --archive-copy, or go on with that one",
                 )
-            if mark is None and folder.exists() and any(folder.iterdir()):
+            if (
+                mark is None
+                and folder.exists()
+                and any(folder.iterdir())
+                and not is_archive_at(targets[number].dsn, request.schema, folder)  # this one has copied it
+            ):
                 raise BackupFileError(
                     request.folder.path,
                     f"needs a folder for the copy of its archive, and {folder} is not empty, as that of a"
@@ -97,27 +108,23 @@ def copy_archives(
             continue
         (folder,) = _folders(request, [number])
         dsn, stage = targets[number].dsn, f"shard {number}: copying the archive"
-        if is_archive_at(dsn, request.schema, folder):
-            continue  # an interrupted restore has done so
 
         def on_file(done: int, total: int, stage: str = stage) -> None:
             request.on_progress(RebuildProgress(stage, done, max(total, 1)))
 
-        _take_folder(folder, installation)
+        if not is_archive_at(dsn, request.schema, folder):  # an interrupted restore may have copied it
+            _take_folder(folder, installation)
+            try:
+                places = _places(request, manifests)
+                own = places.pop(number, None)
+                copy_archive(dsn, request.schema, own, folder, on_file, others=[*places.values()])
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         try:
-            places = _places(request, manifests)
-            own = places.pop(number, None)
-            copy_archive(dsn, request.schema, own, folder, on_file, others=[*places.values()])
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-
-def remove_marks(request: ServersRequest, numbers: Iterable[int], installation: UUID) -> None:
-    """Remove the marks of the folders of these servers: the restore is done."""
-    for folder in _folders(request, numbers):
-        if _read_mark(folder) == str(installation):
-            (folder / _MARK).unlink()
+            (folder / _MARK).unlink(missing_ok=True)  # now that the store names the folder
+        except OSError as error:
+            raise ArchiveCopyError(folder, error.strerror or str(error)) from error
 
 
 def _take_folder(folder: Path, installation: UUID) -> None:

@@ -30,10 +30,11 @@ class BackupProgramError(OfferlogError):
 class NoErasuresError(OfferlogError):
     """Nothing says who was erased since a backup was made, so it is not restored."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, accepts_later_store: bool = True) -> None:
+        ways = "--later-store or --erase" if accepts_later_store else "--erase"
         super().__init__(
-            f"{reason}; whoever was erased since the backup must be erased again: give --later-store or"
-            " --erase, or --erasures-from with a folder of checkpoints, or --nobody-erased if nobody was"
+            f"{reason}; whoever was erased since the backup must be erased again: give {ways}, or"
+            " --erasures-from with a folder of checkpoints, or --nobody-erased if nobody was"
         )
 
 

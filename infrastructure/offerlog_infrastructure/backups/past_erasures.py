@@ -51,11 +51,18 @@ def find_erasures(source: ErasureSource, manifest: Manifest, schema: str) -> lis
                     f"the store in {source.later_store} has no list of erasures: an older offerlog made it,"
                     " and no newer one has opened it since"
                 )
+            if tables.is_shard():
+                raise NoErasuresError(
+                    f"the store in {source.later_store} is one of several servers by now, and lists the"
+                    " erasures of its own visitors alone; the folders of checkpoints have those of all",
+                    accepts_later_store=False,
+                )
             erased += tables.tombstones()
     missing = _read_list(source.folder, manifest, erased)
+    erased += _read_lists_of_shards(source)
     if missing and source.later_store is None and not source.is_answered:
         raise NoErasuresError(missing)
-    return erased
+    return list(dict.fromkeys(erased))
 
 
 def find_erasures_of_servers(source: ErasureSource, manifests: Mapping[int, Manifest]) -> list[Tombstone]:
@@ -74,11 +81,16 @@ def find_erasures_of_servers(source: ErasureSource, manifests: Mapping[int, Mani
         folder = source.folder and place_of_shard(source.folder, number)
         missing = _read_list(folder, manifest, erased)
         if missing and not source.is_answered:
-            raise NoErasuresError(missing)
-    for folder in [] if source.folder is None else places_of_shards(source.folder):
-        later = ErasureFile(folder).read()  # servers that were added since have lists as well
-        erased += [] if later is None else later.erased
+            raise NoErasuresError(missing, accepts_later_store=False)
+    erased += _read_lists_of_shards(source)
     return list(dict.fromkeys(erased))
+
+
+def _read_lists_of_shards(source: ErasureSource) -> list[Tombstone]:
+    """Return what the lists beside that of the home have: servers may have been added since the backup."""
+    places = [] if source.folder is None else places_of_shards(source.folder)
+    lists = [ErasureFile(folder).read() for folder in places]
+    return [one for found in lists if found is not None for one in found.erased]
 
 
 def _read_list(folder: Path | None, manifest: Manifest, erased: list[Tombstone]) -> str:

@@ -28,7 +28,7 @@ from offerlog_domain.stream_ids import SLICES
 from offerlog_domain.transparency.notes import VerifierKey
 from offerlog_infrastructure.backups.backup_file import BackupReader, Manifest
 from offerlog_infrastructure.backups.backup_folder import BackupList
-from offerlog_infrastructure.backups.copied_archives import check_folders, copy_archives, remove_marks
+from offerlog_infrastructure.backups.copied_archives import check_folders, copy_archives
 from offerlog_infrastructure.backups.errors import (
     BackupFileError,
     NotTheSignedLogError,
@@ -88,7 +88,7 @@ def restore_servers(request: ServersRequest) -> RestoredServers:
         erased = find_erasures_of_servers(request.erasures, manifests)
         targets = _reach_targets(request, [*manifests], held)
         begun = targets[HOME].find_installation()
-        check_folders(request, manifests, begun)
+        check_folders(request, targets, manifests, begun)
         installation = begun or uuid4()
         for target in targets.values():  # the home first: it knows how far an interrupted restore was
             installation = target.begin(UUID(made.id), installation)
@@ -175,7 +175,6 @@ def _make_ready(
         if number != HOME:
             target.finish()
     targets[HOME].finish_home(directory.shard_map, directory.urls)
-    remove_marks(request, manifests, installation)
     servers = {
         number: RestoredServer(
             manifests[number],

@@ -126,7 +126,7 @@ def restore(
             "--later-store",
             parser=folder_name,
             metavar="DIR",
-            help="A later state of the same store: whoever was erased there is erased again.",
+            help="A later state of the same store, not one of several: who was erased there is erased again.",
         ),
     ] = None,
     erase: Annotated[
@@ -191,9 +191,10 @@ def restore(
     warn_of_unknown_variables()
     folder = erasures_from or settings.checkpoints
     if folder is None and later_store is None and erase is None and not nobody:
+        ways = "--erase" if file.expanduser().is_dir() else "--later-store or --erase"
         raise usage(
-            "whoever was erased since the backup must be erased again: give --later-store or --erase, or"
-            " --erasures-from, or --nobody-erased if nobody was"
+            f"whoever was erased since the backup must be erased again: give {ways}, or --erasures-from,"
+            " or --nobody-erased if nobody was"
         )
     erasures = ErasureSource(folder, later_store, is_answered=nobody or erase is not None)
     if file.expanduser().is_dir():

@@ -328,15 +328,20 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
     )
     manifests: Any = {0: SimpleNamespace(id="one", archive=str(source), archived_files=1)}
     targets: Any = {0: SimpleNamespace(dsn="")}
+
+    def is_copied(*_: object) -> bool:
+        return len(asked) == 2
+
+    monkeypatch.setattr(copied_archives, "is_archive_at", is_copied)
     for folder, message in ((None, "name a new folder"), (source, "has its archive in .*stays as it is")):
         request.archive_copy = folder
         with pytest.raises(BackupFileError, match=message):
-            copied_archives.check_folders(request, manifests, None)
+            copied_archives.check_folders(request, targets, manifests, None)
     request.archive_copy = copy
     copy.mkdir()
     (copy / "mine.txt").touch()
     with pytest.raises(BackupFileError, match=r"copy is not empty, .*: name a new folder"):
-        copied_archives.check_folders(request, manifests, None)
+        copied_archives.check_folders(request, targets, manifests, None)
     (copy / "mine.txt").unlink()
 
     def write_half(*given: Any, **_: object) -> None:
@@ -346,7 +351,6 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
         if len(asked) == 1:
             _kill()
 
-    monkeypatch.setattr(copied_archives, "is_archive_at", lambda *_: False)
     monkeypatch.setattr(copied_archives, "copy_archive", write_half)
     with monkeypatch.context() as killed:
         killed.setattr(shutil, "rmtree", lambda *_, **__: None)  # a kill leaves all as it is
@@ -354,11 +358,17 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
             copied_archives.copy_archives(request, targets, manifests, first)
     # another restore of the same backup does not clear it, whether it looks before or behind the mark
     with pytest.raises(BackupFileError, match="another restore that has not ended has its copy in"):
-        copied_archives.check_folders(request, manifests, second)
+        copied_archives.check_folders(request, targets, manifests, second)
     with pytest.raises(ArchiveCopyError, match="another restore has taken it"):
         copied_archives.copy_archives(request, targets, manifests, second)
-    copied_archives.check_folders(request, manifests, first)
-    copied_archives.copy_archives(request, targets, manifests, first)
-    copied_archives.remove_marks(request, manifests, first)
-    assert asked == [copy, copy]
-    assert [one.name for one in copy.iterdir()] == ["half.parquet"]
+    # and a kill right behind the copy leaves a mark, which the same restore removes, and nothing behind that
+    copied_archives.check_folders(request, targets, manifests, first)
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: _kill())
+        with pytest.raises(KeyboardInterrupt):
+            copied_archives.copy_archives(request, targets, manifests, first)
+    for _ in range(2):
+        copied_archives.check_folders(request, targets, manifests, first)
+        copied_archives.copy_archives(request, targets, manifests, first)
+        assert asked == [copy, copy]
+        assert [one.name for one in copy.iterdir()] == ["half.parquet"]

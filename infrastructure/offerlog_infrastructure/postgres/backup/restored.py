@@ -24,6 +24,8 @@ _DELETE_TEXTS: LiteralString = f"""
     WHERE organization = %s AND recorded_at <= %s AND visitor_digest IS NOT NULL
         AND NOT EXISTS (SELECT FROM visitors v WHERE v.digest = r.visitor_digest)
 """
+_HAS_SHARD_TABLE: LiteralString = "SELECT to_regclass('shard') IS NOT NULL"
+_IS_SHARD: LiteralString = "SELECT EXISTS (SELECT FROM shard)"
 _INSERT_RETIRED: LiteralString = """
     INSERT INTO retired_origins (retired_at, origin, backup, note) VALUES (now(), %s, %s, %s)
     ON CONFLICT (origin) DO NOTHING
@@ -78,6 +80,10 @@ class RestoredTables:
     def keeps_erasures(self) -> bool:
         """Return False if the store is of an offerlog that could not erase yet, or is not a store at all."""
         return bool(self._execute("SELECT to_regclass('erased_visitors') IS NOT NULL")[0][0])
+
+    def is_shard(self) -> bool:
+        """Return True if the store is one of several, each of which knows its own visitors alone."""
+        return self._execute(_HAS_SHARD_TABLE) == [(True,)] and self._execute(_IS_SHARD) == [(True,)]
 
     def tombstones(self) -> Sequence[Tombstone]:
         """Return the visitors who were erased."""

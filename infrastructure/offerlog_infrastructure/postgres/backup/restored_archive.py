@@ -18,6 +18,7 @@ _SELECT_FILES: LiteralString = "SELECT number, name, sha256 FROM archived_files 
 _UPDATE_FILE: LiteralString = """
     UPDATE archived_files SET name = %s, sha256 = %s, bytes = %s, edition = edition + 1 WHERE number = %s
 """
+_SELECT_IS_EMPTY: LiteralString = "SELECT to_regclass('archive_place') IS NULL"
 _MOVE: LiteralString = "UPDATE archive_place SET place = %s"
 _DELETE_LEFTOVERS: LiteralString = "DELETE FROM archive_leftovers"
 _DELETE_PLACE: LiteralString = "DELETE FROM archive_place"
@@ -87,13 +88,15 @@ def forget_archive(dsn: str, schema: str) -> None:
 
 
 def is_archive_at(dsn: str, schema: str, folder: Path) -> bool:
-    """Return True if a folder is the place of the archive of a store.
+    """Return True if a folder is the place of the archive of a store. Nothing is of an empty database.
 
     Raises:
         StoreUnavailableError: The store cannot be reached.
     """
     connection: Connection[Any]
     with server_reached(), open_unlimited(dsn, schema) as connection:
+        if connection.cursor(row_factory=tuple_row).execute(_SELECT_IS_EMPTY).fetchone() == (True,):
+            return False
         return select_place(connection) == ArchiveFolder(folder).address
 
 

@@ -95,10 +95,10 @@ class PostgresFence:
         Raises:
             FenceTimeoutError: Some writers have not ended; the error names them.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         with self._connected(seconds) as connection:
             epoch = raise_epoch(connection)  # committed before the writers are listed
-            _await_writers(connection, epoch, seconds, deadline)
+            _await_writers(connection, epoch, began, began + seconds)
         return epoch
 
     def finish(self, seconds: float = FENCE_SECONDS) -> int:
@@ -107,15 +107,16 @@ class PostgresFence:
         Raises:
             FenceTimeoutError: Some writers have not ended; the error names them.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         with store_reached(self._application.reading), self._application.reading.get_connection() as pooled:
             epoch = _select_number(pooled, _SELECT_EPOCH)
             with suppress(FenceTimeoutError):  # most writers end in milliseconds: no further connection
-                _await_writers(pooled, epoch, seconds, min(deadline, time.monotonic() + _SHORT_SECONDS))
+                until = min(began + seconds, time.monotonic() + _SHORT_SECONDS)
+                _await_writers(pooled, epoch, began, until)
                 return epoch
         with self._connected(seconds) as connection:
             epoch = _select_number(connection, _SELECT_EPOCH)
-            _await_writers(connection, epoch, seconds, deadline)
+            _await_writers(connection, epoch, began, began + seconds)
         return epoch
 
     @contextmanager
@@ -130,17 +131,19 @@ class PostgresFence:
             yield connection
 
 
-def await_writers(connection: Connection[Any], seconds: float) -> None:
+def await_writers(connection: Connection[Any], seconds: float, *, waited: float = 0.0) -> None:
     """Wait until every writer of now has ended, with short pauses: others wait for what comes behind.
 
     Args:
         connection: In auto-commit mode.
         seconds: How long to wait.
+        waited: Seconds for which the caller has waited before; the error counts them too.
 
     Raises:
         FenceTimeoutError: Some writers have not ended; the error names them.
     """
-    _await_writers(connection, None, seconds, time.monotonic() + seconds, _SHORT_PAUSES)
+    now = time.monotonic()
+    _await_writers(connection, None, now - waited, now + seconds, _SHORT_PAUSES)
 
 
 def let_server_await_writers(connection: Connection[Any]) -> None:
@@ -166,7 +169,7 @@ def _select_number(connection: Connection[Any], statement: LiteralString) -> int
 def _await_writers(
     connection: Connection[Any],
     epoch: int | None,
-    seconds: float,
+    began: float,
     deadline: float,
     pauses: tuple[float, float] = _PAUSES,
 ) -> None:
@@ -177,6 +180,7 @@ def _await_writers(
         while awaited:
             if time.monotonic() >= deadline:
                 epoch = _select_number(connection, _SELECT_EPOCH) if epoch is None else epoch
+                seconds = time.monotonic() - began
                 raise FenceTimeoutError(epoch, seconds, _describe_holders(cursor, awaited))
             time.sleep(pause)
             pause = min(2 * pause, longest)

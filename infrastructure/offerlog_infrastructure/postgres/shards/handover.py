@@ -135,7 +135,7 @@ class Handover:
             raise undone()
         if have_ended:
             return self._check(Rest(*row))
-        await_writers(self._source, _LOOK_SECONDS)
+        await_writers(self._source, _LOOK_SECONDS, waited=_SERVER_SECONDS)
         rest = self._read_rest()
         self._times.note("wait for writers")
         return rest

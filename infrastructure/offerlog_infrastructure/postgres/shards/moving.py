@@ -317,13 +317,14 @@ class SliceMover:
         Raises:
             FenceTimeoutError: One of them stands still, and nothing ends its session.
         """
-        until = time.monotonic() + _HUNG_SECONDS
+        began = time.monotonic()
         while True:
             try:
                 PostgresFence(source).finish(_LOOK_SECONDS)
-            except FenceTimeoutError:
-                if time.monotonic() > until:
-                    raise
+            except FenceTimeoutError as error:
+                waited = time.monotonic() - began
+                if waited > _HUNG_SECONDS:
+                    raise FenceTimeoutError(error.epoch, waited, error.holders) from error
             else:
                 return
             writer.execute("SELECT")  # a session that is silent inside a transaction is ended

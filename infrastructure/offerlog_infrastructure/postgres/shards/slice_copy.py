@@ -242,6 +242,12 @@ class SliceCopy:
                         f"visitors of the slice are being erased on shard {self._shard} ({erasing:,}), and"
                         " that does not end: complete it by `offerlog erase`, and move the slice then"
                     )
+                if behind == ahead:
+                    raise ShardError(
+                        f"erasures on shard {self._shard} replace archived files of slice"
+                        f" {self._range.number:x} faster than they can be copied: move the slice when fewer"
+                        " visitors are being erased"
+                    )
                 raise ShardError(
                     f"the projections of shard {self._shard} stand at different positions: look at"
                     " `offerlog projections status`, and move the slice when they have caught up"

@@ -7,6 +7,7 @@ of older epochs are counted, and again in the end. A difference is events that c
 import inspect
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -23,7 +24,12 @@ from offerlog_application.ports.event_log import StaleEpochError
 from offerlog_application.ports.write_fence import FenceTimeoutError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.fence import PostgresFence, _describe_holders, raise_epoch
+from offerlog_infrastructure.postgres.log.fence import (
+    PostgresFence,
+    _describe_holders,
+    await_writers,
+    raise_epoch,
+)
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from support.journeys import signal
 from support.processes import LimitedProcess, finish
@@ -238,6 +244,13 @@ def test_a_fence_that_cannot_end_in_time_names_who_is_there_and_goes_on_when_cal
             assert f"process {pids[0]} of the server (somebody) has been idle in its transaction" in text
             assert f"end it with SELECT pg_terminate_backend({pids[0]})" in text
             assert f"process {pids[1]} of the server (somebody) has worked in its transaction" in text
+            assert re.search(r"have not ended within (?!0\.[012])\d+\.\d seconds: ", text)
+            assert text.endswith("; then do the same again")
+            # what its caller has waited before counts
+            with closing(psycopg.connect(dsn, options=f"-c search_path={SCHEMA}", autocommit=True)) as mover:
+                with pytest.raises(FenceTimeoutError) as raised:
+                    await_writers(mover, 0.0, waited=30.0)
+                assert raised.value.seconds >= 30
         # and when they have ended, it is finished under the same epoch
         idle.rollback()
         with pytest.raises(FenceTimeoutError):
