@@ -1,7 +1,7 @@
 """What webhooks promise, of a service in memory and of one on PostgreSQL alike, to a real receiver."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,6 @@ from standardwebhooks import WebhookVerificationError
 from offerlog import (
     ArgumentError,
     DisableReason,
-    NewWebhook,
     Offerlog,
     UnknownWebhookError,
     WebhookLimitError,
@@ -19,13 +18,12 @@ from offerlog import (
 from offerlog.testing import SettableClock
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.webhooks import MOST_ENDPOINTS, MOST_SECRETS
-from offerlog_application.webhooks.delivering import EndpointDelivery
 from offerlog_application.webhooks.retrying import MOST_ATTEMPTS, RETRY_SECONDS
-from offerlog_application.webhooks.sending_at_once import Message, SendersOfEndpoint
 from offerlog_infrastructure.http.webhook_metrics import describe_webhooks
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, signal
 from support.receiver import Answer, Receiver, receiving
+from support.webhook_delivery import deliver
 
 LOCAL = "127.0.0.1/32"
 
@@ -55,25 +53,6 @@ def receiver() -> Iterator[Receiver]:
 def record(service: Offerlog, *states: str, visitor: int, **more: Any) -> None:
     """Record the signals of one action."""
     service.record([json.dumps(signal(state, visitor=visitor, **more)) for state in states])
-
-
-def deliver(service: Offerlog, made: NewWebhook) -> EndpointDelivery:
-    """Do all that can be done now for a webhook, as a process does that has just been started."""
-    webhooks = service.webhooks
-    one = EndpointDelivery(
-        made.endpoint.id,
-        webhooks._store,
-        service.feed,
-        webhooks._make_sender,
-        webhooks._clock,
-        chance=lambda: 0.5,
-    )
-    try:
-        while one.step():
-            pass
-    finally:
-        one.close()
-    return one
 
 
 def test_events_of_a_visitor_wait_behind_a_failure_and_those_of_others_go_on(
@@ -151,74 +130,6 @@ def test_a_crash_between_an_attempt_and_its_note_repeats_the_attempt_with_the_sa
     ids = [one.headers["webhook-id"] for one in receiver.got]
     assert ids[0] == ids[1] != ids[2]
     assert service.webhooks.all()[0].lag_events == 0
-
-
-def test_events_of_different_visitors_are_sent_at_once(
-    service: Offerlog, receiver: Receiver, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many as the receiver takes: one at first and behind a failure, then twice as many each time.
-
-    If one of them fails, it waits, and a receiver that asks for a rest gets it. A crash before the note
-    repeats all that were sent at once, with the same ids.
-    """
-    # given
-    made = service.webhooks.create(receiver.url)
-    for visitor in range(1, 6):
-        record(service, "offered", visitor=visitor)
-    record(service, "accepted", visitor=5)
-    for visitor in range(6, 11):
-        record(service, "offered", visitor=visitor)
-    groups: list[int] = []
-    send = SendersOfEndpoint.send
-
-    def note(self: SendersOfEndpoint, url: str, messages: Sequence[Message], keys: Sequence[bytes]) -> Any:
-        groups.append(len(messages))
-        results = send(self, url, messages, keys)
-        if len(groups) == 6:
-            raise StoreUnavailableError("gone")
-        return results
-
-    monkeypatch.setattr(SendersOfEndpoint, "send", note)
-    receiver.answers = [Answer()] * 6 + [Answer(503, {"retry-after": "30"})]
-    # when
-    deliver(service, made)
-    resting = service.webhooks.find(made.endpoint.id)
-    clock.advance(timedelta(seconds=30))
-    for visitor in (11, 12):
-        record(service, "offered", visitor=visitor)
-    with pytest.raises(StoreUnavailableError):
-        deliver(service, made)
-    deliver(service, made)
-    # then
-    together = [1, 2, 2, 6]  # visitor 5 has two events, which are not sent at once
-    assert groups == [*together, 1, 2, 1, 1]
-    assert resting.resting_until == clock.now()
-    assert (resting.delivered, resting.failed, resting.failures, resting.pending) == (10, 1, 1, 1)
-    ids = [one.headers["webhook-id"] for one in receiver.got]
-    assert len({*ids}) == 13
-    assert {*ids[12:14]} == {*ids[14:]}
-    ends = [lag.endpoint for lag in service.webhooks.all() if lag.lag_events == 0]
-    assert [(one.delivered, one.failures, one.pending) for one in ends] == [(13, 0, 0)]
-
-
-def test_an_event_that_waits_is_not_sent_beside_those_of_others(
-    service: Offerlog, receiver: Receiver, clock: SettableClock
-) -> None:
-    """It comes behind the earlier one of its visitor, which failed."""
-    # given
-    made = service.webhooks.create(receiver.url)
-    for visitor in (1, 2, 3):
-        record(service, "offered", visitor=visitor)
-    record(service, "accepted", visitor=1)
-    receiver.answers = [Answer(500)]
-    # when
-    deliver(service, made)
-    before = receiver.types(made.secret)
-    clock.advance(timedelta(seconds=6))
-    deliver(service, made)
-    # then
-    assert before == ["offered"] * 3
-    assert receiver.types(made.secret)[3:] == ["offered", "accepted"]
 
 
 def test_an_event_is_given_up_after_the_schedule_then_others_go_on_and_it_can_be_sent_again(

@@ -48,8 +48,8 @@ class WebhookEndpoint:
         disabled_at: The time at which it was disabled; None while it is enabled.
         disabled_because: The reason; None while it is enabled.
         resting_until: Nothing is sent before this time; None if it does not rest.
-        failures: Number of times that attempts failed since the last one that did not: those that were made
-            at once count as one.
+        failures: Number of times that attempts failed since the last one that did not: those that are noted
+            together count as one.
         failing_since: The time of the first of them.
         delivered: Number of events that were delivered.
         failed: Number of attempts that failed.
@@ -139,13 +139,15 @@ class WebhookDelivery:
 
 
 class WebhookAttempts(NamedTuple):
-    """The results of attempts that were made at once, each of another visitor.
+    """The results of attempts that are noted together.
 
     Attributes:
         endpoint: The id of the endpoint.
         ended_at: The time at which the last of them had ended.
         delivered: Positions of the events that were delivered.
         failed: The deliveries of the others, as they are behind the attempt.
+        held: Deliveries of new events that were not sent: they wait, behind others of their visitors or for
+            the end of a failure.
         resting_until: Nothing is sent before this time, as some have failed; None to go on.
         are_resent: True if there were deliveries of these events before.
     """
@@ -154,6 +156,7 @@ class WebhookAttempts(NamedTuple):
     ended_at: datetime
     delivered: Sequence[int] = ()
     failed: Sequence[WebhookDelivery] = ()
+    held: Sequence[WebhookDelivery] = ()
     resting_until: datetime | None = None
     are_resent: bool = False
 
@@ -235,11 +238,11 @@ class WebhookStore(Protocol):
     def skip(self, endpoint: str, position: LogPosition) -> None:
         """Set an endpoint to a position of the log, and forget what waits for it; dead letters stay."""
 
-    def next_due(self, endpoint: str, now: datetime) -> WebhookDelivery | None:
-        """Return the delivery that is due: the first of its visitor, and of these the one due longest."""
+    def next_due(self, endpoint: str, now: datetime, limit: int) -> Sequence[WebhookDelivery]:
+        """Return deliveries that are due: each the first of its visitor, and of these those due longest."""
 
-    def is_held(self, endpoint: str, visitor: str) -> bool:
-        """Return True if a delivery of that visitor waits."""
+    def held_visitors(self, endpoint: str, visitors: Collection[str]) -> Collection[str]:
+        """Return those of some visitors of whom a delivery waits."""
 
     def note_read(self, endpoint: str, position: LogPosition) -> None:
         """Note how far the log was read for an endpoint; a lower position of a log changes nothing there."""
@@ -250,14 +253,11 @@ class WebhookStore(Protocol):
         An endpoint that was set to a position before `start` meanwhile stays there.
         """
 
-    def note_held(self, delivery: WebhookDelivery) -> None:
-        """Store a delivery that waits behind another one of its visitor, and note its position as read."""
-
     def note_attempts(self, attempts: WebhookAttempts) -> None:
-        """Note the results of some attempts: all of them, or none.
+        """Note the results of some attempts: all of them, or none. All their positions are read then.
 
-        Deliveries of what was delivered go. Of attempts that failed, deliveries are stored; one that was
-        stored before is changed only if it is still there.
+        Deliveries of what was delivered go. Of attempts that failed, deliveries are stored, and so are those
+        of events that were not sent. One that was stored before is changed only if it is still there.
         """
 
     def postpone(self, endpoint: str, position: int, until: datetime) -> None:

@@ -1,5 +1,9 @@
 """The delivery of events to one endpoint: several at once, each visitor's in the order of the log.
 
+The next events of the log, or the next ones that are due again, are sent as a group whose results are noted
+together. Of new events, the cursor goes behind the whole group, and those that were not sent wait as
+deliveries (docs/decisions/0084).
+
 Over several servers, the cursor of an endpoint has a part for each log, and an event keeps its place in the
 log of the server that has recorded it, wherever its slice moves. So a move changes nothing of what was sent.
 The order of a visitor goes from log to log with the slice: an event is left where it is until the endpoint is
@@ -11,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from offerlog_application.feed.feed_event import FeedEvent
@@ -40,13 +44,13 @@ from offerlog_application.ports.webhooks import (
 )
 from offerlog_application.webhooks.messages import encode_event, make_message_id
 from offerlog_application.webhooks.retrying import GIVE_UP_AFTER, next_attempt_at, resting_until
-from offerlog_application.webhooks.sending_at_once import Message, SendersOfEndpoint
+from offerlog_application.webhooks.sending_at_once import MOST_IN_GROUP, Message, SendersOfEndpoint
 
 MOST_PENDING: Final = 1_000
 """Deliveries that may wait for one endpoint. With more, the log is not read further for it."""
 
-_PAGE: Final = 100
-"""Events that are read at once."""
+_PAGE: Final = 8 * MOST_IN_GROUP
+"""Events that are read at once: the last group of a page may be a small one."""
 
 _GONE: Final = 410
 _ASKS_FOR_REST: Final = frozenset({429, 502, 503, 504})
@@ -65,7 +69,7 @@ class EndpointDelivery:
     """Delivers the events of one endpoint, step by step, in one thread.
 
     All that must survive a crash is in the store. A crash between some attempts and their note repeats these
-    attempts, with the same message ids.
+    attempts, at most `MOST_IN_GROUP`, with the same message ids.
 
     Args:
         endpoint: The id of the endpoint.
@@ -117,8 +121,8 @@ class EndpointDelivery:
             return False
         if endpoint.resting_until is not None and endpoint.resting_until > now:
             return False
-        due = self._store.next_due(self._id, now) if endpoint.pending else None
-        if due is not None:
+        due = self._store.next_due(self._id, now, self._senders.most) if endpoint.pending else ()
+        if due:
             self._try_again(endpoint, due)
             return True
         if endpoint.pending >= MOST_PENDING:
@@ -146,44 +150,34 @@ class EndpointDelivery:
             self._expected = self._read_to = endpoint.position
         if not self._ahead:
             return self._read_on(endpoint)
-        event = self._ahead[0]
-        tenure = self._tenure_of(event)
-        if not _is_open(tenure, self._expected):
-            self._bar(event.position, tenure, self._expected)
-        elif self._is_held(endpoint, event):
-            self._store.note_held(self._make_delivery(event, now))
-            self._pass([event])
+        together = self._choose(endpoint)
+        if together:
+            self._deal_with(endpoint, together, now)
+            for _ in together:
+                self._ahead.popleft()
+            self._expected = latest_position([self._expected, *(one.position for one in together)])
         else:
-            together = self._choose(endpoint)
-            self._attempt(endpoint, [(one, self._make_delivery(one, now)) for one in together])
-            self._pass(together)
+            self._bar(self._ahead[0].position, self._tenure_of(self._ahead[0]), self._expected)
         return True
 
     def _choose(self, endpoint: WebhookEndpoint) -> Sequence[FeedEvent]:
-        """Choose the next events that may be sent at once: of different visitors, none of which waits.
+        """Choose the next events to deal with; none if the first one has to wait for another server.
 
         They follow each other, as the cursor goes behind all of them.
         """
-        chosen = [self._ahead[0]]
-        for one in islice(self._ahead, 1, self._senders.at_once):
-            if (
-                one.visitor in {each.visitor for each in chosen}
-                or not _is_open(self._tenure_of(one), self._expected or 0)
-                or self._is_held(endpoint, one)
-            ):
-                break
-            chosen.append(one)
-        return chosen
+        most = min(self._senders.most, MOST_PENDING - endpoint.pending)
+        dealt_with = self._expected or 0
+        return list(
+            takewhile(lambda one: _is_open(self._tenure_of(one), dealt_with), islice(self._ahead, most))
+        )
 
-    def _is_held(self, endpoint: WebhookEndpoint, event: FeedEvent) -> bool:
-        """Return True if an event has to wait behind another one of its visitor."""
-        return endpoint.pending > 0 and self._store.is_held(self._id, event.visitor)
-
-    def _pass(self, events: Sequence[FeedEvent]) -> None:
-        """Leave the next events behind, which were dealt with."""
-        for _ in events:
-            self._ahead.popleft()
-        self._expected = latest_position([self._expected, *(one.position for one in events)])
+    def _deal_with(self, endpoint: WebhookEndpoint, events: Sequence[FeedEvent], now: datetime) -> None:
+        """Send some new events, but those that have to wait behind another one of their visitor."""
+        visitors = {one.visitor for one in events}
+        waiting = self._store.held_visitors(self._id, visitors) if endpoint.pending else ()
+        made = [(one, self._make_delivery(one, now)) for one in events]
+        held = [delivery for event, delivery in made if event.visitor in waiting]
+        self._attempt(endpoint, [one for one in made if one[0].visitor not in waiting], held)
 
     def _tenure_of(self, event: FeedEvent) -> Tenure:
         return self._tenures.get(event.position, FIRST_TENURE)
@@ -234,40 +228,54 @@ class EndpointDelivery:
         self._expected = latest_position([endpoint.position, self._read_to])
         return True
 
-    def _try_again(self, endpoint: WebhookEndpoint, due: WebhookDelivery) -> None:
-        try:
-            found = self._feed.find(due.position, organization=endpoint.organization)
-        except ShardUnavailableError:  # later; what other servers have goes on
-            self._store.postpone(self._id, due.position, self._clock.now() + _UNREACHED)
-            return
-        if found is not None:
-            self._attempt(endpoint, [(found, due)], are_resent=True)
-            return
-        now = self._clock.now()  # the log was restored without it
-        lost = replace(due, dead_at=now, last_error="the event is not in the log any more")
-        self._store.note_attempts(WebhookAttempts(self._id, now, failed=[lost], are_resent=True))
+    def _try_again(self, endpoint: WebhookEndpoint, due: Sequence[WebhookDelivery]) -> None:
+        """Send events again, each of another visitor."""
+        tried: list[tuple[FeedEvent, WebhookDelivery]] = []
+        lost: list[WebhookDelivery] = []
+        now = self._clock.now()
+        for one in due:
+            try:
+                found = self._feed.find(one.position, organization=endpoint.organization)
+            except ShardUnavailableError:  # later; what other servers have goes on
+                self._store.postpone(self._id, one.position, now + _UNREACHED)
+                continue
+            if found is None:  # the log was restored without it
+                lost.append(replace(one, dead_at=now, last_error="the event is not in the log any more"))
+            else:
+                tried.append((found, one))
+        if lost:
+            self._store.note_attempts(WebhookAttempts(self._id, now, failed=lost, are_resent=True))
+        if tried:
+            self._attempt(endpoint, tried, are_resent=True)
 
     def _attempt(
         self,
         endpoint: WebhookEndpoint,
         tried: Sequence[tuple[FeedEvent, WebhookDelivery]],
+        held: Sequence[WebhookDelivery] = (),
         *,
         are_resent: bool = False,
     ) -> None:
-        """Send some events at once, and note what became of it."""
-        secrets = self._store.secrets(self._id, self._clock.now())
-        messages = [Message(make_message_id(self._id, event), encode_event(event)) for event, _ in tried]
-        results = self._senders.send(endpoint.url, messages, secrets)
+        """Send some events, and note what became of it. Those that were not sent wait as deliveries.
+
+        Args:
+            endpoint: The endpoint.
+            tried: The events, those of a visitor in their order.
+            held: Deliveries of new events that are not to be sent now.
+            are_resent: True if there are deliveries of these events.
+        """
+        results = self._send(endpoint, [event for event, _ in tried]) if tried else ()
         now = self._clock.now()
         answered = [(delivery, result) for (_, delivery), result in zip(tried, results, strict=True)]
-        refused = [(delivery, result) for delivery, result in answered if not result.is_delivered]
-        delivered = [delivery.position for delivery, result in answered if result.is_delivered]
-        failed = [self._fail(delivery, result, now) for delivery, result in refused]
+        refused = [(one, result) for one, result in answered if result and not result.is_delivered]
+        delivered = [one.position for one, result in answered if result and result.is_delivered]
+        failed = [self._fail(one, result, now) for one, result in refused]
+        unsent = [] if are_resent else [one for one, result in answered if result is None]
         failures = 1 if delivered else endpoint.failures + 1
         asked = [_asked_rest(result) or 0.0 for _, result in refused if result.status in _ASKS_FOR_REST]
         rest = resting_until(failures, now, max(asked, default=None)) if failed else None
         self._store.note_attempts(
-            WebhookAttempts(self._id, now, delivered, failed, rest, are_resent=are_resent)
+            WebhookAttempts(self._id, now, delivered, failed, [*held, *unsent], rest, are_resent=are_resent)
         )
         if any(result.status == _GONE for _, result in refused):
             self._disable(DisableReason.GONE, now)
@@ -278,6 +286,11 @@ class EndpointDelivery:
             and now - endpoint.failing_since >= GIVE_UP_AFTER
         ):
             self._disable(DisableReason.FAILING, now)
+
+    def _send(self, endpoint: WebhookEndpoint, events: Sequence[FeedEvent]) -> Sequence[WebhookResult | None]:
+        secrets = self._store.secrets(self._id, self._clock.now())
+        messages = [Message(make_message_id(self._id, one), encode_event(one), one.visitor) for one in events]
+        return self._senders.send(endpoint.url, messages, secrets)
 
     def _fail(self, delivery: WebhookDelivery, result: WebhookResult, now: datetime) -> WebhookDelivery:
         """Return a delivery behind an attempt that failed."""

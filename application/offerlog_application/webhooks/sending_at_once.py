@@ -1,8 +1,9 @@
 """Several messages sent to one endpoint at once, each over another connection."""
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from offerlog_application.ports.event_log import ClosedError
@@ -11,6 +12,15 @@ from offerlog_application.ports.webhooks import WebhookResult, WebhookSender
 MOST_AT_ONCE: Final = 8
 """The most messages that are on their way to one endpoint."""
 
+MOST_IN_GROUP: Final = 32
+"""The most messages that are sent before their results are noted. After a crash, all may be sent again."""
+
+_QUICK_SECONDS: Final = 1.0
+"""A receiver that takes a group in this time gets several messages over each connection the next time."""
+
+_GROUP_SECONDS: Final = 5.0
+"""Seconds after which no other message of a group is sent: results are to be noted soon."""
+
 
 class Message(NamedTuple):
     """A message for an endpoint.
@@ -18,10 +28,12 @@ class Message(NamedTuple):
     Attributes:
         id: Its id, the same at each attempt.
         body: Its text, which is signed.
+        visitor: Messages of one visitor are sent one after the other.
     """
 
     id: str
     body: str
+    visitor: str
 
 
 class SendersOfEndpoint:
@@ -32,9 +44,6 @@ class SendersOfEndpoint:
 
     Args:
         make_sender: Makes a sender, which sends one message after the other.
-
-    Attributes:
-        at_once: The number of messages that may go at once now.
     """
 
     def __init__(self, make_sender: Callable[[], WebhookSender]) -> None:
@@ -42,27 +51,48 @@ class SendersOfEndpoint:
         self._lock = threading.Lock()
         self._senders: list[WebhookSender] = []
         self._is_closed = False
-        self.at_once = 1
+        self._at_once = 1
+        self._in_a_row = 1
 
-    def send(self, url: str, messages: Sequence[Message], secrets: Sequence[bytes]) -> list[WebhookResult]:
-        """Send messages at once, and wait for all answers; returns them in that order.
+    @property
+    def most(self) -> int:
+        """The number of messages that may be given to `send` now."""
+        return self._at_once * self._in_a_row
+
+    def send(
+        self, url: str, messages: Sequence[Message], secrets: Sequence[bytes]
+    ) -> list[WebhookResult | None]:
+        """Send messages, those of different visitors at once, and wait for all answers.
+
+        Returns:
+            The results, in the order of the messages; None for one that was not sent, or whose attempt was
+            cut. No other message is sent once one has failed, or after some seconds.
 
         Raises:
-            ClosedError: `close` was called; the receiver may have any of the messages.
+            ClosedError: `close` was called, and no attempt has ended.
         """
-
-        def send_one(sender: WebhookSender, message: Message) -> WebhookResult:
-            return sender.send(url, message.id, message.body, secrets)
-
-        senders = self._take(len(messages))
-        if len(messages) == 1:
-            results = [send_one(senders[0], messages[0])]
-        else:
-            with ThreadPoolExecutor(len(messages), "offerlog-webhook-sending") as pool:
-                results = list(pool.map(send_one, senders, messages))
-        is_taken = all(one.is_delivered for one in results)
-        self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if is_taken else 1
-        return results
+        chains: dict[str, list[Message]] = {}
+        for one in messages:
+            chains.setdefault(one.visitor, []).append(one)
+        began = time.monotonic()
+        group = _Group(url, chains.values(), secrets, began + _GROUP_SECONDS)
+        first, *others = self._take(min(self._at_once, len(chains)))
+        threads = [
+            # The end of the process does not wait for these: what was not noted is sent again.
+            threading.Thread(target=group.send_by, args=(one,), name="offerlog-webhook-sending", daemon=True)
+            for one in others
+        ]
+        for thread in threads:
+            thread.start()
+        group.send_by(first)
+        for thread in threads:
+            thread.join()
+        if group.trouble is not None and not group.results:
+            raise group.trouble
+        is_quick = time.monotonic() - began < _QUICK_SECONDS
+        self._at_once = 1 if group.has_failed else min(2 * self._at_once, MOST_AT_ONCE)
+        self._in_a_row = MOST_IN_GROUP // MOST_AT_ONCE if is_quick and not group.has_failed else 1
+        return [group.results.get(one.id) for one in messages]
 
     def release(self) -> None:
         """Close the connections of all senders but the first one; nothing is under way.
@@ -88,3 +118,49 @@ class SendersOfEndpoint:
             while len(self._senders) < number:
                 self._senders.append(self._make_sender())
             return self._senders[:number]
+
+
+class _Group:
+    """Messages that are sent together: a chain for each visitor, one chain after the other by each sender.
+
+    Args:
+        url: The address.
+        chains: The messages of each visitor, in their order.
+        secrets: What signs.
+        until: No message is sent from this time of the monotonic clock on.
+
+    Attributes:
+        results: The results of the attempts that have ended, by the id of the message.
+        trouble: What has ended an attempt without a result; None if nothing did.
+        has_failed: True once an attempt has failed, or was ended.
+    """
+
+    def __init__(
+        self, url: str, chains: Collection[Sequence[Message]], secrets: Sequence[bytes], until: float
+    ) -> None:
+        self._url = url
+        self._secrets = secrets
+        self._until = until
+        self._lock = threading.Lock()
+        self._chains = deque(chains)
+        self.results: dict[str, WebhookResult] = {}
+        self.trouble: Exception | None = None
+        self.has_failed = False
+
+    def send_by(self, sender: WebhookSender) -> None:
+        """Send messages by a sender until there is no other one, or none is to be sent any more."""
+        try:
+            while (chain := self._next_chain()) is not None:
+                for one in chain:
+                    if self.has_failed or time.monotonic() >= self._until:
+                        return
+                    result = sender.send(self._url, one.id, one.body, self._secrets)
+                    self.results[one.id] = result
+                    if not result.is_delivered:
+                        self.has_failed = True
+        except Exception as error:  # noqa: BLE001 - the thread that waits for the results raises it
+            self.trouble, self.has_failed = error, True
+
+    def _next_chain(self) -> Sequence[Message] | None:
+        with self._lock:
+            return self._chains.popleft() if self._chains else None

@@ -68,7 +68,7 @@ class MemoryWebhooks:
         """List all endpoints that are enabled, and tell which of them have something due."""
         with self._lock:
             enabled = [self._count(one) for one in self._found.values() if one.disabled_at is None]
-            return [EnabledWebhook(one, self.next_due(one.id, now) is not None) for one in enabled]
+            return [EnabledWebhook(one, bool(self.next_due(one.id, now, 1))) for one in enabled]
 
     def find(self, endpoint: str) -> WebhookEndpoint | None:
         """Return an endpoint; None if there is none of that id."""
@@ -126,19 +126,19 @@ class MemoryWebhooks:
             self._change(endpoint, position=position)
             self._forget(endpoint, lambda one: one.dead_at is None)
 
-    def next_due(self, endpoint: str, now: datetime) -> WebhookDelivery | None:
-        """Return the delivery that is due: the first of its visitor, and of these the one due longest."""
+    def next_due(self, endpoint: str, now: datetime, limit: int) -> Sequence[WebhookDelivery]:
+        """Return deliveries that are due: each the first of its visitor, and of these those due longest."""
         with self._lock:
             firsts: dict[str, WebhookDelivery] = {}
             for one in self._pending(endpoint):
                 firsts.setdefault(one.visitor, one)
             due = [one for one in firsts.values() if one.next_attempt_at <= now]
-            return min(due, key=lambda one: (one.next_attempt_at, one.position), default=None)
+            return sorted(due, key=lambda one: (one.next_attempt_at, one.position))[:limit]
 
-    def is_held(self, endpoint: str, visitor: str) -> bool:
-        """Return True if a delivery of that visitor waits."""
+    def held_visitors(self, endpoint: str, visitors: Collection[str]) -> Collection[str]:
+        """Return those of some visitors of whom a delivery waits."""
         with self._lock:
-            return any(one.visitor == visitor for one in self._pending(endpoint))
+            return {one.visitor for one in self._pending(endpoint)} & {*visitors}
 
     def note_read(self, endpoint: str, position: LogPosition) -> None:
         """Note how far the log was read for an endpoint; a lower position changes nothing."""
@@ -154,13 +154,6 @@ class MemoryWebhooks:
                 if endpoint in self._found and is_up_to(start, self._found[endpoint].position):
                     self.note_read(endpoint, end)
 
-    def note_held(self, delivery: WebhookDelivery) -> None:
-        """Store a delivery that waits behind another one of its visitor, and note its position as read."""
-        with self._lock:
-            if delivery.endpoint in self._found:
-                self._deliveries.setdefault((delivery.endpoint, delivery.position), delivery)
-                self.note_read(delivery.endpoint, delivery.position)
-
     def note_attempts(self, attempts: WebhookAttempts) -> None:
         """Note the results of some attempts: all of them, or none."""
         with self._lock:
@@ -171,7 +164,10 @@ class MemoryWebhooks:
             for one in attempts.failed:
                 if (one.endpoint, one.position) in self._deliveries or not attempts.are_resent:
                     self._deliveries[one.endpoint, one.position] = one
-            for position in (*attempts.delivered, *(one.position for one in attempts.failed)):
+            for one in attempts.held:
+                self._deliveries.setdefault((one.endpoint, one.position), one)
+            stored = [one.position for one in (*attempts.failed, *attempts.held)]
+            for position in (*attempts.delivered, *stored):
                 self.note_read(attempts.endpoint, position)
             if attempts.delivered:
                 delivered = self._found[attempts.endpoint].delivered + len(attempts.delivered)

@@ -11,6 +11,7 @@ import pytest
 from offerlog import Offerlog, open_offerlog
 from offerlog_application.access import rotation
 from offerlog_application.ports.master_keys import KeyInUseError
+from offerlog_application.webhooks.sending_at_once import MOST_IN_GROUP
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.webhooks import statements
@@ -111,9 +112,8 @@ def test_the_delivery_that_is_due_is_found_without_a_sort_of_all(
         )
         assert service.webhooks.send_again(endpoint) == 1_000
         # when
-        plan = rows(dsn, f"EXPLAIN {statements.SELECT_DUE}", endpoint, "infinity")
-        due = service.webhooks._store.next_due(endpoint, datetime.now(UTC))
+        plan = rows(dsn, f"EXPLAIN {statements.SELECT_DUE}", endpoint, "infinity", MOST_IN_GROUP)
+        due = service.webhooks._store.next_due(endpoint, datetime.now(UTC), 2)
     # then
     assert "Sort" not in str(plan)
-    assert due is not None
-    assert due.position == 1
+    assert [one.position for one in due] == [1, 2]

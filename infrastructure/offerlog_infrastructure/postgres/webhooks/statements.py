@@ -143,7 +143,7 @@ _IS_FIRST_OF_VISITOR: LiteralString = """
 SELECT_DUE: LiteralString = f"""
     SELECT * FROM webhook_deliveries d
     WHERE d.endpoint = %s AND d.next_attempt_at <= %s AND {_IS_FIRST_OF_VISITOR}
-    ORDER BY d.next_attempt_at, d.position LIMIT 1
+    ORDER BY d.next_attempt_at, d.position LIMIT %s
 """
 SELECT_ENABLED: LiteralString = f"""
     SELECT w.*, w.pending > 0 AND coalesce(w.resting_until <= %(now)s, true) AND EXISTS (
@@ -153,9 +153,8 @@ SELECT_ENABLED: LiteralString = f"""
     FROM webhook_endpoints w WHERE w.disabled_at IS NULL
 """
 SELECT_HELD: LiteralString = """
-    SELECT EXISTS (
-        SELECT FROM webhook_deliveries WHERE endpoint = %s AND visitor = %s AND dead_at IS NULL
-    ) AS held
+    SELECT DISTINCT visitor FROM webhook_deliveries
+    WHERE endpoint = %s AND visitor = ANY(%s::text[]) AND dead_at IS NULL
 """
 SELECT_DELIVERIES: LiteralString = """
     SELECT * FROM webhook_deliveries WHERE endpoint = %s AND (dead_at IS NOT NULL) = %s

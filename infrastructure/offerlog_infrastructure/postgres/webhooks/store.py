@@ -175,17 +175,17 @@ class PostgresWebhooks:
             cursor.execute(statements.SET_POSITION, (*_split(position), endpoint))
             cursor.execute(statements.DELETE_PENDING, (endpoint,))
 
-    def next_due(self, endpoint: str, now: datetime) -> WebhookDelivery | None:
-        """Return the delivery that is due: the first of its visitor, and of these the one due longest."""
+    def next_due(self, endpoint: str, now: datetime, limit: int) -> Sequence[WebhookDelivery]:
+        """Return deliveries that are due: each the first of its visitor, and of these those due longest."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            row = cursor.execute(statements.SELECT_DUE, (endpoint, now), prepare=True).fetchone()
-        return None if row is None else WebhookDelivery(**row)
+            rows = cursor.execute(statements.SELECT_DUE, (endpoint, now, limit), prepare=True).fetchall()
+        return [WebhookDelivery(**row) for row in rows]
 
-    def is_held(self, endpoint: str, visitor: str) -> bool:
-        """Return True if a delivery of that visitor waits."""
+    def held_visitors(self, endpoint: str, visitors: Collection[str]) -> Collection[str]:
+        """Return those of some visitors of whom a delivery waits."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            row = cursor.execute(statements.SELECT_HELD, (endpoint, visitor), prepare=True).fetchone()
-        return row is not None and bool(row["held"])
+            rows = cursor.execute(statements.SELECT_HELD, (endpoint, list(visitors)), prepare=True).fetchall()
+        return {row["visitor"] for row in rows}
 
     def note_read(self, endpoint: str, position: LogPosition) -> None:
         """Note how far the log was read for an endpoint; a lower position of a log changes nothing there."""
@@ -198,12 +198,6 @@ class PostgresWebhooks:
         where = {"ids": list(endpoints), "start": begun, "other_starts": other_starts}
         with self._changing() as cursor:
             cursor.execute(statements.NOTE_ALL_READ, _moving_on("", end) | where)
-
-    def note_held(self, delivery: WebhookDelivery) -> None:
-        """Store a delivery that waits behind another one of its visitor, and note its position as read."""
-        with self._changing() as cursor:
-            cursor.execute(statements.INSERT_DELIVERY, asdict(delivery))
-            cursor.execute(statements.NOTE_READ, _moving_on(delivery.endpoint, delivery.position))
 
     def note_attempts(self, attempts: WebhookAttempts) -> None:
         """Note the results of some attempts: all of them, or none."""
@@ -225,6 +219,10 @@ class PostgresWebhooks:
                     "resting_until": attempts.resting_until,
                 }
                 cursor.execute(statements.NOTE_FAILED, row)
+            if attempts.held:
+                cursor.executemany(statements.INSERT_DELIVERY, [asdict(one) for one in attempts.held])
+                latest = _latest([one.position for one in attempts.held])
+                cursor.execute(statements.NOTE_READ, _moving_on(endpoint, latest))
 
     def postpone(self, endpoint: str, position: int, until: datetime) -> None:
         """Let a delivery wait, without an attempt: its event cannot be read now."""
