@@ -10,7 +10,7 @@ from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.archive import archiver
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
-STEPS: Final = ("write", "raise_epoch", "_note", "replace_rows")
+STEPS: Final = ("write", "raise_epoch", "name_files", "replace_rows")
 """Behind these it is killed: the file, the epoch, all but the commit, and the commit."""
 
 
@@ -29,6 +29,6 @@ def _kill_behind(owner: Any, name: str) -> None:
 def main() -> None:
     """Move cold streams, up to a step."""
     dsn, folder, position, step = sys.argv[1:]
-    _kill_behind(archiver if step.startswith("_") else archiver.PostgresArchiver, step)
+    _kill_behind(archiver if step == "name_files" else archiver.PostgresArchiver, step)
     application = OfferlogApplication(dsn, SCHEMA)
     archiver.PostgresArchiver(application, SystemClock()).move_up_to(int(position), folder, lambda _: None)

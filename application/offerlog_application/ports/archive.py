@@ -13,7 +13,7 @@ class ArchivedPart:
     """The part of the log that one run has moved into the archive.
 
     Attributes:
-        position: No event behind this position was moved.
+        position: No event of the own log behind this position was moved.
         streams: The number of visitor-offers.
         events: The number of their events.
         files: The number of files that were written.

@@ -16,18 +16,36 @@ from offerlog_infrastructure.archive.places import place_of_server
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.replaying.on_dask import replay_on_dask
-from support.installations import Stores, compare_answers, move_slice, owners_of, shard_of
+from support.installations import (
+    Stores,
+    compare_answers,
+    move_slice,
+    owners_of,
+    shard_of,
+    visitors_of_slice,
+)
 from support.journeys import DAY, an_id, journeys, signal
 from support.keyrings import run_keyring
 from support.moved_slices import settle
 from support.recount import rows
 from support.replays import replay_in_this_process
-from support.shard_archives import check_places
+from support.shard_archives import check_logs, check_places, events_of
 
 pytest.importorskip("pyarrow")
 
 _VISITORS: Final = 56
 _LATER: Final = DAY + timedelta(days=200)
+
+_PARTS: Final = """
+    SELECT DISTINCT array_agg(f.first_position >> 40 ORDER BY s.last_version)
+    FROM settled s JOIN archived_files f ON f.number = s.file WHERE f.slice = %s GROUP BY s.originator_id
+"""
+"""The logs of the archived parts of the streams of a slice."""
+
+_HOT: Final = """
+    SELECT count(*) FROM visitors v JOIN offerlog_events e ON e.originator_id = stream_id(v.token, %s)
+    WHERE v.digest = %s
+"""
 
 
 def _late() -> list[Any]:
@@ -50,8 +68,8 @@ def _later() -> list[Any]:
 
 
 def _move_on(stores: Stores, service: ShardedOfferlog) -> None:
-    """Move slices of archived visitors: to the next server, to the one behind it, and back."""
-    for n, hops in ((9, 1), (5, 2), (0, 3)):
+    """Move slices of archived visitors: to the next server, and around."""
+    for n, hops in ((9, 1), (0, 3)):
         number = slice_of(service._service.digest("default", VisitorKey("cookie", f"visitor-{n}")))
         (owner,) = owners_of(stores, number)
         for hop in range(1, hops + 1):
@@ -62,6 +80,51 @@ def _slice_of_shard(service: ShardedOfferlog, shard: int) -> int:
     """Return a slice of a shard that has a visitor."""
     visitor = next(n for n in range(_VISITORS) if shard_of(service, n) == shard)
     return slice_of(service._service.digest("default", VisitorKey("cookie", f"visitor-{visitor}")))
+
+
+def _visitors_of(service: ShardedOfferlog, number: int) -> list[int]:
+    """Return the visitors of a slice."""
+    return [int(one.removeprefix("visitor-")) for one in visitors_of_slice(service, number, _VISITORS)]
+
+
+def _over(visitors: list[int], action: int) -> list[Any]:
+    """An action of each visitor that is over."""
+    return [
+        signal(state, visitor=n, action=action, actionMapId=an_id("map", n % 3))
+        for n in visitors
+        for state in ("offered", "errored")
+    ]
+
+
+def _count_hot(address: str, service: ShardedOfferlog, visitor: int) -> int:
+    """Count the events of a visitor in the table of a server."""
+    digest = service._service.digest("default", VisitorKey("cookie", f"visitor-{visitor}"))
+    ((count,),) = rows(address, _HOT, an_id("map", visitor % 3), digest)
+    return int(count)
+
+
+def _move_about(
+    stores: Stores, sharded: ShardedOfferlog, single: Offerlog, clock: SettableClock
+) -> tuple[int, list[int], list[int]]:
+    """Record on several servers what a slice brings along; returns it, its visitors, and others.
+
+    Of another slice, the first visitor has old and young events, the others old ones alone.
+    """
+    services = sharded, single
+    settle(sharded)
+    moving, younger = _slice_of_shard(sharded, 2), _slice_of_shard(sharded, 1)
+    mixed, young = (_visitors_of(sharded, one) for one in (moving, younger))
+    for owner in (0, 2):
+        move_slice(stores, moving, owner)
+        for one in services:
+            one.wait(one.record(_over(mixed, 20 + owner)).position)
+    move_slice(stores, moving, 0)
+    clock.set(_LATER)
+    newest = [signal("offered", visitor=f"new {n}", createdDate=_LATER.isoformat()) for n in range(9)]
+    for one in services:
+        one.wait(one.record([*_over(young[:1], 30), *newest]).position)
+    move_slice(stores, younger, 0)
+    return moving, mixed, young
 
 
 def _archive(service: ShardedOfferlog, folder: Path) -> list[int]:
@@ -120,29 +183,28 @@ def test_archives_change_no_answer(
         services = sharded, single
         for one in services:
             one.wait(one.record([*journeys(_VISITORS), b"no signal"]).position)
+        moving, mixed, young = _move_about(stores, sharded, single, clock)
         settle(sharded)
-        moving = _slice_of_shard(sharded, 2)
-        move_slice(stores, moving, 0)
-        clock.set(_LATER)
-        newest = [signal("offered", visitor=f"new {n}", createdDate=_LATER.isoformat()) for n in range(9)]
-        for one in services:
-            one.wait(one.record(newest).position)
+        before = events_of(stores, tmp_path / "archive")
         # when
         moved = _archive(sharded, tmp_path / "archive")
-        # then each has an archive, and foreign events stay where they are
+        # then each has an archive, also of foreign events, with a file for each log, but of young ones
         assert all(moved)
-        for number, address in enumerate(stores.dsns):
-            foreign = "SELECT bool_or(first_position >> 40 <> %s) FROM archived_files"
-            assert rows(address, foreign, number) == [(False,)]
-        held = "SELECT count(*) FROM offerlog_events WHERE notification_id >> 40 = 2"
-        assert rows(stores.dsns[0], held)[0][0] > 0
+        check_logs(stores, tmp_path / "archive")
+        assert ([2, 0, 2],) in rows(stores.dsns[0], _PARTS, moving)
+        assert [_count_hot(stores.dsns[0], sharded, one) > 0 for one in (mixed[0], *young[:2])] == [
+            False,
+            True,
+            False,
+        ]
+        assert events_of(stores, tmp_path / "archive") == before
         _compare(sharded, single)
         # and with late signals
         answers = [one.record(_late()) for one in services]
         assert answers[0].outcomes == answers[1].outcomes
         for one, answer in zip(services, answers, strict=True):
             one.wait(answer.position)
-            for n in (0, 1, 5, 7):
+            for n in (0, 1, 5, 7, mixed[0]):
                 with contextlib.suppress(OfferlogError):
                     one.erase(customer_id=f"visitor-{n}")
         _compare(sharded, single)

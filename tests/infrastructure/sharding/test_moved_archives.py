@@ -13,13 +13,14 @@ from offerlog.testing import SettableClock
 from offerlog_application.ports.erasure import ErasureUnfinishedError
 from offerlog_application.ports.shards import ShardBusyError, ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
-from offerlog_domain.stream_ids import token_of
+from offerlog_domain.stream_ids import stream_bounds, token_of
 from offerlog_infrastructure.archive.errors import ArchiveRunningError, ArchiveUnavailableError
 from offerlog_infrastructure.archive.event_files import EventTable
 from offerlog_infrastructure.archive.places import ArchiveFolder, home_place_of, place_of_server
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.postgres.archive.archive_lock import hold_archive_lock
+from offerlog_infrastructure.postgres.archive.archiver import PostgresArchiver
 from offerlog_infrastructure.postgres.erasure import erasures
 from offerlog_infrastructure.postgres.erasure.blanking import blank_state
 from offerlog_infrastructure.postgres.shards import moving
@@ -29,13 +30,27 @@ from offerlog_infrastructure.postgres.shards.slice_files import SliceFiles
 from support.installations import Stores, make_stores, move_slice, owners_of, visitors_of_slice
 from support.journeys import DAY, an_id, journeys, signal
 from support.keyrings import run_keyring
+from support.moved_slices import settle
 from support.recount import rows
-from support.shard_archives import archive_servers, archive_store, check_places, files_of
+from support.shard_archives import (
+    archive_servers,
+    archive_store,
+    check_logs,
+    check_places,
+    events_of,
+    files_of,
+)
 
 pytest.importorskip("pyarrow")
 
 _NUMBER: Final = 3
 _MANY: Final = 1_000
+_LOGS_OF_PARTS: Final = """
+    SELECT array_agg(f.first_position >> 40 ORDER BY s.last_version)
+    FROM settled s JOIN archived_files f ON f.number = s.file WHERE f.slice = %s GROUP BY s.originator_id
+"""
+
+_COUNT_HOT: Final = "SELECT count(*) FROM offerlog_events WHERE originator_id BETWEEN %s AND %s"
 
 
 class _Archived(NamedTuple):
@@ -106,8 +121,18 @@ def _holds_sealed(archived: _Archived, token: int, number: int) -> bool:
 def _take_visitor(archived: _Archived) -> tuple[int, int]:
     """Take an archived visitor, whom no other test has erased; returns the token, too."""
     taken = archived.visitors.pop()
-    held = archived.service.visitor_data(customer_id=f"visitor-{taken}")
-    return taken, next(token_of(row.fields["stream"]) for row in held if row.place == "offerlog_events")
+    return taken, _token_of(archived, taken)
+
+
+def _token_of(archived: _Archived, visitor: int) -> int:
+    held = archived.service.visitor_data(customer_id=f"visitor-{visitor}")
+    return next(token_of(row.fields["stream"]) for row in held if row.place == "offerlog_events")
+
+
+def _record_on_other(archived: _Archived) -> None:
+    """Let the other server have events of its own behind those of the slice that moves."""
+    for one in visitors_of_slice(archived.service, 9, _MANY)[:2]:
+        archived.service.record([_signal("offered", int(one.removeprefix("visitor-")))])
 
 
 def test_files_move_along_and_come_back(archived: _Archived) -> None:
@@ -226,6 +251,84 @@ def test_no_erasure_is_complete_before_the_former_owner_has_nothing_left(
     erased = archived.service.erase(customer_id=f"visitor-{visitor}")
     assert erased.position
     assert not _holds_sealed(archived, token, 1)
+
+
+def test_an_erasure_finds_the_files_of_all_logs(archived: _Archived, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a killed archiver has left, and those that the store names; each log has one."""
+    stores, folder = archived.stores, archived.folder
+    fresh = visitors_of_slice(archived.service, _NUMBER, _MANY)[21:23]
+    first, second = (int(one.removeprefix("visitor-")) for one in fresh)
+    for owner in (0, 1):
+        if owner:
+            move_slice(stores, _NUMBER, owner)
+        archived.service.record(
+            [_signal(state, n, owner) for n in (first, second) for state in ("offered", "errored")]
+        )
+    _record_on_other(archived)
+    token = _token_of(archived, second)
+    service = archived.service.services_of_servers()[1]
+    assert isinstance(service, Offerlog)
+    assert isinstance(service.archiver, PostgresArchiver)
+    place = str(place_of_server(str(folder), 1))
+    settle(archived.service)
+    service.archiver.move_up_to((1 << 40) - 1, place, lambda _: None)  # of one log, and the streams have two
+    assert rows(stores.dsns[1], _COUNT_HOT, *stream_bounds(token)) == [(4,)]
+    named = files_of(folder, 1)
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresArchiver, "raise_epoch", kill)
+        with pytest.raises(KeyboardInterrupt):
+            archive_store(service, place)
+    assert len(files_of(folder, 1) - named) == 2
+    # when
+    archived.service.erase(customer_id=f"visitor-{first}")
+    # then
+    check_places(stores, folder)
+    # and of those that are named
+    known = events_of(stores, folder)
+    assert archive_store(service, place)
+    check_logs(stores, folder)
+    assert events_of(stores, folder) == known
+    assert [0, 1] in [logs for (logs,) in rows(stores.dsns[1], _LOGS_OF_PARTS, _NUMBER)]
+    assert _holds_sealed(archived, token, 1)
+    archived.service.erase(customer_id=f"visitor-{second}")
+    assert not _holds_sealed(archived, token, 1)
+
+
+def test_the_last_event_of_a_log_comes_back_in_a_file(archived: _Archived) -> None:
+    """The end of the log is found there, by all who ask for it."""
+    stores, folder = archived.stores, archived.folder
+    home = archived.service.services_of_servers()[0]
+    assert isinstance(home, Offerlog)
+    home.subscriptions.acknowledge("bi", home.position())
+    archived.service.record([_signal(state, archived.errored, 21) for state in ("offered", "errored")])
+    home.catch_up()
+
+    def read() -> list[Any]:
+        assert home.evidence is not None
+        assert home.issued_reports is not None
+        settle(archived.service)
+        return [
+            home.position(),
+            home.feed.end(),
+            [(one.name, one.lag_events, one.lag_seconds) for one in home.subscriptions.all()],
+            home.projections(),
+            home.issued_reports._replays.settle(None),
+        ]
+
+    before = read()
+    move_slice(stores, _NUMBER, 1)
+    _record_on_other(archived)
+    # when
+    service = archived.service.services_of_servers()[1]
+    assert isinstance(service, Offerlog)
+    assert archive_store(service, str(place_of_server(str(folder), 1)))
+    move_slice(stores, _NUMBER, 0)
+    # then
+    assert read() == before
 
 
 def test_archivers_and_movers_wait_for_each_other(

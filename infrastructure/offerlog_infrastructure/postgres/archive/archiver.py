@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.archive import ArchivedPart, ArchiveFigures
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_domain.stream_ids import SLICES, slice_of, token_of
 from offerlog_infrastructure.archive.errors import (
@@ -36,7 +37,7 @@ from offerlog_infrastructure.postgres.archive.cold_streams import (
     ColdStream,
     choose_streams,
     count_candidates,
-    select_cold_position,
+    select_cold_ends,
 )
 from offerlog_infrastructure.postgres.archive.leftovers import (
     doom_leftover,
@@ -46,6 +47,7 @@ from offerlog_infrastructure.postgres.archive.leftovers import (
     remove_doomed,
     take_leftover,
 )
+from offerlog_infrastructure.postgres.archive.new_files import NewFile, divide_by_log, name_files
 from offerlog_infrastructure.postgres.archive.shrinking import select_figures, shrink_slices
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -78,16 +80,6 @@ _DELETE_EVENTS: LiteralString = """
     WHERE e.originator_id = moved.id AND e.originator_version = moved.version
       AND e.notification_id = moved.position AND e.originator_id BETWEEN %s AND %s
 """
-_INSERT_FILE: LiteralString = """
-    INSERT INTO archived_files (slice, events, bytes, first_position, last_position, first_stream,
-        last_stream, digest, name, sha256)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING number
-"""
-_INSERT_SETTLED: LiteralString = """
-    INSERT INTO settled (originator_id, last_version, file)
-    SELECT id, version, %s FROM unnest(%s::uuid[], %s::int[]) AS moved (id, version)
-"""
-_INSERT_SLICE: LiteralString = "INSERT INTO slices_to_shrink (slice) VALUES (%s) ON CONFLICT DO NOTHING"
 
 
 class PostgresArchiver:
@@ -119,13 +111,13 @@ class PostgresArchiver:
         self, older_than: timedelta, place: str | None, on_progress: Callable[[RebuildProgress], None]
     ) -> ArchivedPart:
         """Move the streams that are cold for a time."""
-        position = PostgresReplays(self._application).position_at(self._clock.now() - older_than)
-        return self.move_up_to(position, place, on_progress)
+        ends = PostgresReplays(self._application).ends_at(self._clock.now() - older_than)
+        return self.move_up_to(ends, place, on_progress)
 
     def move_up_to(
-        self, up_to: int, place: str | None, on_progress: Callable[[RebuildProgress], None]
+        self, up_to: LogPosition, place: str | None, on_progress: Callable[[RebuildProgress], None]
     ) -> ArchivedPart:
-        """Move the cold streams whose last event is not behind a position; see `move`."""
+        """Move the cold streams of which no event is behind a position, in its log; see `move`."""
         with (
             store_reached(self._application.log.datastore),
             self._application.connect() as connection,
@@ -134,13 +126,13 @@ class PostgresArchiver:
             opened = _set_place(connection, place)
             doom_leftovers(connection)
             _remove_doomed(connection, opened)
-            position = select_cold_position(connection, up_to)
-            part, looked_at = ArchivedPart(position), 0
+            ends = select_cold_ends(connection, up_to)
+            part, looked_at = ArchivedPart(ends.own), 0
             total = count_candidates(connection)
             for number in range(SLICES):
                 after = UUID(int=number << 124)
                 tries = _TRIES
-                while streams := choose_streams(connection, number, after, position):
+                while streams := choose_streams(connection, number, after, ends.of_logs):
                     moved = self._move_batch(connection, opened, streams)
                     if moved is None and (tries := tries - 1):
                         continue  # a visitor was erased meanwhile, and is not chosen any more
@@ -155,16 +147,15 @@ class PostgresArchiver:
     def _move_batch(
         self, connection: Connection[Any], place: ArchivePlace, streams: Sequence[ColdStream]
     ) -> ArchivedPart | None:
-        """Move some streams of a slice into one file; returns None if a visitor was erased meanwhile."""
+        """Move some streams of a slice into a file for each log; None if a visitor was erased meanwhile."""
         rows = self.read(connection, streams)
-        name = f"{folder_of(slice_of(streams[0].id))}{uuid4().hex}.1.parquet"
-        data = self.write(connection, place, name, rows)
-        if data is not None:
+        files = self.write_all(connection, place, rows)
+        if files is not None:
             self.raise_epoch(connection)
-        if data is None or not self.replace_rows(connection, name, data, streams, rows):
+        if files is None or not self.replace_rows(connection, files, streams, rows):
             _remove_doomed(connection, place)
             return None
-        return ArchivedPart(0, len(streams), len(rows), 1, len(data))
+        return ArchivedPart(0, len(streams), len(rows), len(files), sum(len(one.data) for one in files))
 
     def read(self, connection: Connection[Any], streams: Sequence[ColdStream]) -> list[PositionedRow]:
         """Read the events of some streams that are in the table (step 1)."""
@@ -174,10 +165,24 @@ class PostgresArchiver:
         last = {one.id: one.last_version for one in streams}
         return [row for row in rows if row[2] <= last[row[1]]]
 
+    def write_all(
+        self, connection: Connection[Any], place: ArchivePlace, rows: Sequence[PositionedRow]
+    ) -> Sequence[NewFile] | None:
+        """Write a file for each log; None if an erasure has removed one of them meanwhile."""
+        files: list[NewFile] = []
+        for of_log, parts in divide_by_log(rows):
+            name = f"{folder_of(slice_of(rows[0][1]))}{uuid4().hex}.1.parquet"
+            data = self.write(connection, place, name, of_log)
+            if data is None:
+                _doom(connection, files)
+                return None
+            files.append(NewFile(name, data, of_log, parts))
+        return files
+
     def write(
         self, connection: Connection[Any], place: ArchivePlace, name: str, rows: Sequence[PositionedRow]
     ) -> bytes | None:
-        """Write the file and read it back (step 2).
+        """Write a file and read it back (step 2).
 
         Returns:
             Its bytes; None if an erasure of a visitor of the slice has removed it meanwhile.
@@ -205,24 +210,33 @@ class PostgresArchiver:
     def replace_rows(
         self,
         connection: Connection[Any],
-        name: str,
-        data: bytes,
+        files: Sequence[NewFile],
         streams: Sequence[ColdStream],
         rows: Sequence[PositionedRow],
     ) -> bool:
-        """Delete the rows that the file has, and name the file, in one transaction (step 4).
+        """Delete the rows that the files have, and name the files, in one transaction (step 4).
 
         Returns:
             False if nothing was moved: a visitor was erased, or the slice is not this store's any more.
         """
         with connection.transaction() as transaction, connection.cursor(row_factory=tuple_row) as cursor:
             cursor.execute(_SET_LOCK_TIMEOUT)
-            if _lock(cursor, streams) and _delete(cursor, rows) and take_leftover(cursor, name):
-                _note(cursor, name, data, streams, rows)
+            if _lock(cursor, streams) and _delete(cursor, rows) and _take(cursor, files):
+                name_files(cursor, files)
                 return True
             transaction.force_rollback = True
-        doom_leftover(connection, name)
+        _doom(connection, files)
         return False
+
+
+def _take(cursor: Cursor[Any], files: Sequence[NewFile]) -> bool:
+    """Note that the store names these files; returns False if one of them is doomed."""
+    return all(take_leftover(cursor, one.name) for one in files)
+
+
+def _doom(connection: Connection[Any], files: Sequence[NewFile]) -> None:
+    for one in files:
+        doom_leftover(connection, one.name)
 
 
 def _remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:
@@ -268,33 +282,3 @@ def _delete(cursor: Cursor[Any], rows: Sequence[PositionedRow]) -> bool:
     """Delete rows; returns False if one of them is not there."""
     moved = [row[1] for row in rows], [row[2] for row in rows], [row[0] for row in rows]
     return cursor.execute(_DELETE_EVENTS, (*moved, rows[0][1], rows[-1][1])).rowcount == len(rows)
-
-
-def _note(
-    cursor: Cursor[Any],
-    name: str,
-    data: bytes,
-    streams: Sequence[ColdStream],
-    rows: Sequence[PositionedRow],
-) -> None:
-    """Name the file, and the streams in it."""
-    positions = [row[0] for row in rows]
-    ids, versions = [one.id for one in streams], [one.last_version for one in streams]
-    stored = cursor.execute(
-        _INSERT_FILE,
-        (
-            slice_of(ids[0]),
-            len(rows),
-            len(data),
-            min(positions),
-            max(positions),
-            ids[0],
-            ids[-1],
-            sum(one * one for one in positions),
-            name,
-            sha256(data).hexdigest(),
-        ),
-    ).fetchone()
-    assert stored is not None  # noqa: S101 - the statement returns the row
-    cursor.execute(_INSERT_SETTLED, (stored[0], ids, versions))
-    cursor.execute(_INSERT_SLICE, (slice_of(ids[0]),))

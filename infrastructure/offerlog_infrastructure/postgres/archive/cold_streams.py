@@ -1,14 +1,15 @@
-"""The choice of cold streams: at rest since a position, and over."""
+"""The choice of cold streams: at rest since a position of each log, and over."""
 
+from collections.abc import Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.positions import begin_of_shard
+from offerlog_application.ports.positions import LogPosition, shard_of_position
 from offerlog_domain.lifecycle import LIFECYCLES
-from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
+from offerlog_infrastructure.postgres.log.horizon import BEGIN, SELECT_LAST_HOT, WITHIN, ends_of
 
 EVENTS_A_FILE: Final = 50_000
 """The most events of a file; one stream may have more."""
@@ -16,19 +17,19 @@ EVENTS_A_FILE: Final = 50_000
 _STREAMS: Final = 10_000
 """The most streams of a file."""
 
-_SELECT_COLD_POSITION: LiteralString = f"""
-    SELECT least(
-        %s,
+_SELECT_LIMIT: LiteralString = f"""
+    SELECT {BEGIN}, least(
         (SELECT min(notification_id) FROM offerlog_tracking WHERE application_name <> '__migration__'),
         (SELECT min(position) FROM tree_progress),
-        ({SELECT_LAST_POSITION}) - 1
+        ({SELECT_LAST_HOT}) - 1
     )
 """
-"""The last event of the log stays in the table, so that the end of the log is found there."""
+"""The begin of the own log, and its last position that projections and tree have passed. Its last event stays
+in the table, so that the end of the log is found there."""
 
 _COUNT_CANDIDATES: LiteralString = "SELECT count(*) FROM current_offers"
 
-_SELECT_COLD: LiteralString = """
+_SELECT_COLD: LiteralString = f"""
     SELECT c.originator_id, part.last_version, part.events
     FROM current_offers c
     JOIN visitors v ON v.token = c.visitor
@@ -37,7 +38,7 @@ _SELECT_COLD: LiteralString = """
         ON over.media_type = a.media_type AND over.state = a.state
     CROSS JOIN LATERAL (
         SELECT max(e.originator_version) AS last_version, count(*) AS events,
-            min(e.notification_id) AS first_position, max(e.notification_id) AS last_position
+            bool_and(({WITHIN.replace("%s", "%(ends)s")}) IS TRUE) AS is_cold
         FROM offerlog_events e WHERE e.originator_id = c.originator_id
     ) AS part
     CROSS JOIN LATERAL (
@@ -46,8 +47,7 @@ _SELECT_COLD: LiteralString = """
     ) AS before
     WHERE c.originator_id > %(after)s AND c.originator_id <= %(last)s AND c.withdrawn_at IS NULL
       AND EXISTS (SELECT FROM slices WHERE slice = %(slice)s AND is_owned)
-      AND part.first_position > %(begin)s -- of a stream with foreign events, positions say nothing of its age
-      AND part.last_position <= %(position)s
+      AND part.is_cold
       AND part.events = part.last_version - before.last_version -- a stream with a gap stays as it is
       AND NOT EXISTS (SELECT FROM parked_signals p WHERE p.originator_id = c.originator_id)
       AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.originator_id = c.originator_id)
@@ -69,11 +69,35 @@ class ColdStream(NamedTuple):
     events: int
 
 
-def select_cold_position(connection: Connection[Any], up_to: int) -> int:
-    """Return the last position whose event may be moved: projections and tree have passed it."""
-    row = connection.cursor(row_factory=tuple_row).execute(_SELECT_COLD_POSITION, (up_to,)).fetchone()
+class ColdEnds(NamedTuple):
+    """The last positions whose events may be moved.
+
+    Attributes:
+        own: That of the own log.
+        of_logs: That of each log, as `ends_of` has them.
+    """
+
+    own: int
+    of_logs: Sequence[int]
+
+
+def select_cold_ends(connection: Connection[Any], up_to: LogPosition) -> ColdEnds:
+    """Return the last positions whose events may be moved.
+
+    Projections and tree have passed that of the own log. What the mover of a slice brings along is folded
+    before anybody sees it here, and the tree of another server takes it in over there.
+
+    Args:
+        connection: Reads the log.
+        up_to: No event behind it is to be moved, nor one of a log that it does not name.
+    """
+    row = connection.cursor(row_factory=tuple_row).execute(_SELECT_LIMIT).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return int(row[0] or 0)
+    begin, limit = row
+    ends, own = ends_of(up_to), shard_of_position(begin)
+    if own < len(ends):
+        ends[own] = min(ends[own], limit or 0)
+    return ColdEnds(ends[own] if own < len(ends) else begin, ends)
 
 
 def count_candidates(connection: Connection[Any]) -> int:
@@ -83,14 +107,16 @@ def count_candidates(connection: Connection[Any]) -> int:
     return int(row[0])
 
 
-def choose_streams(connection: Connection[Any], number: int, after: UUID, position: int) -> list[ColdStream]:
+def choose_streams(
+    connection: Connection[Any], number: int, after: UUID, ends: Sequence[int]
+) -> list[ColdStream]:
     """Choose the next cold streams of a slice, in order of their ids.
 
     Args:
         connection: Reads the projections and the log.
         number: The slice.
         after: The id behind which to look.
-        position: No event of a cold stream is behind it.
+        ends: No event of a cold stream is behind that of its log, as `ends_of` has them.
     """
     over = [
         (media_type, state.value)
@@ -103,8 +129,7 @@ def choose_streams(connection: Connection[Any], number: int, after: UUID, positi
         "states": [state for _, state in over],
         "after": after,
         "last": UUID(int=((number + 1) << 124) - 1),
-        "begin": begin_of_shard(position),
-        "position": position,
+        "ends": ends,
         "slice": number,
         "limit": _STREAMS,
     }

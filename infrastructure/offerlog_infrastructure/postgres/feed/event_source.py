@@ -67,6 +67,7 @@ _SELECT_END: LiteralString = """
             WHERE notification_id > %s AND notification_id <= %s
         ),
         (SELECT max(last_position) FROM moved_events), -- the last one may lie on another server by now
+        (SELECT max(last_position) FROM archived_files WHERE last_position > %s AND last_position <= %s),
         0
     )
 """
@@ -281,7 +282,8 @@ class PostgresEventSource:
             safe = self._horizon.advance(cursor)
         with connection.cursor(row_factory=tuple_row) as rows:
             safe = safe or 0
-            row = rows.execute(_SELECT_END, (begin_of_shard(safe), safe), prepare=True).fetchone()
+            asked = begin_of_shard(safe), safe
+            row = rows.execute(_SELECT_END, (*asked, *asked), prepare=True).fetchone()
         assert row is not None  # noqa: S101 - an aggregate has one row
         return int(row[0])
 

@@ -83,7 +83,7 @@ def read_lags(
         if not cold.is_readable:
             lags.append((behind, None))
             continue
-        if cold.first is not None and cold.first[0] < row["next"]:
+        if cold.first is not None and (row["next"] is None or cold.first[0] < row["next"]):
             lags.append((behind, _measure_age(cold.first[1:], mapper, now)))
             continue
         if row["originator_id"] is None:

@@ -35,11 +35,22 @@ END: Final[LiteralString] = (
 )
 """The last position that this store can ever give."""
 
-SELECT_LAST_POSITION: Final[LiteralString] = f"""
+SELECT_LAST_HOT: Final[LiteralString] = f"""
     SELECT max(notification_id) FROM offerlog_events
     WHERE notification_id > {BEGIN} AND notification_id <= {LAST_DRAWN}
 """
-"""The last position of the log, up to `LAST_DRAWN`; null if it is empty."""
+"""The last position of the log in the table, up to `LAST_DRAWN`; null without any."""
+
+SELECT_LAST_POSITION: Final[LiteralString] = f"""
+    SELECT greatest(({SELECT_LAST_HOT}), (
+        SELECT max(last_position) FROM archived_files
+        WHERE last_position > {BEGIN} AND last_position <= {END}
+    ))
+"""
+"""The last position of the log, up to `LAST_DRAWN`; null if it is empty.
+
+A slice may come back with the last event in a file of another server's archive.
+"""
 
 UP_TO: Final[LiteralString] = f"""
     (notification_id <= %s OR notification_id >> {SHARD_BITS}

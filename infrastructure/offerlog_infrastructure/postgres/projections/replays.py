@@ -16,6 +16,7 @@ from offerlog_application.ports.positions import (
     begin_of_shard,
     by_shard,
     is_up_to,
+    latest_position,
     only_position,
     shard_of_position,
 )
@@ -155,6 +156,18 @@ class PostgresReplays:
         """
         end = self.settle(None)
         return self.settle(find_by_time(begin_of_shard(end), end, moment, self.last_event))
+
+    def ends_at(self, moment: datetime) -> LogPosition:
+        """Return the position that `position_at` gives, of each log that has events in the table.
+
+        Raises:
+            UnreadableEventError: A stored event is unknown to this build.
+        """
+        ends = [self.position_at(moment)]
+        with self._connected() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            foreign = cursor.execute(_SELECT_SHARDS, (self._find_number(connection),)).fetchall()
+        ends += [find_by_time(first - 1, last, moment, self.last_event) for first, last in foreign]
+        return latest_position(ends) or 0
 
     @again_if_replaced
     def last_event(self, position: int) -> tuple[int, datetime] | None:

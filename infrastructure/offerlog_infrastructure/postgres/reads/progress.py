@@ -64,7 +64,7 @@ def read_statuses(
     ).fetchall():
         cold = archived.behind(position)
         behind = hot + cold.events
-        if cold.first is not None and cold.first[0] < next_position:
+        if cold.first is not None and (next_position is None or cold.first[0] < next_position):
             event = cold.first[1:]  # noqa: PLW2901 - the first of both
         age = age_of(mapper, event, now) if cold.is_readable else None
         lag = behind if behind <= MAX_COUNTED else count_positions(position, last)

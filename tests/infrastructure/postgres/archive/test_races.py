@@ -75,7 +75,7 @@ class _Crowd:
         while not is_last:
             is_last = self.is_over.is_set()
             part = PostgresArchiver(application_of(service), SystemClock()).move_up_to(
-                1 << 40, self._folder, lambda _: None
+                (1 << 40) - 1, self._folder, lambda _: None
             )
             moved += part.events
             with self._has_run:

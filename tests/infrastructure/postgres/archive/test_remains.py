@@ -34,7 +34,7 @@ class Kept(NamedTuple):
     def move(self, archiver: type[PostgresArchiver] = PostgresArchiver) -> None:
         """Move what is cold, of any age."""
         archiver(application_of(self.service), SystemClock()).move_up_to(
-            1 << 40, str(self.folder), lambda _: None
+            (1 << 40) - 1, str(self.folder), lambda _: None
         )
 
     def names(self) -> set[str]:

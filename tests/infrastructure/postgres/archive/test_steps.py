@@ -14,13 +14,14 @@ from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.postgres.archive.archiver import PostgresArchiver
 from offerlog_infrastructure.postgres.archive.cold_streams import ColdStream
+from offerlog_infrastructure.postgres.archive.new_files import NewFile
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.internals import application_of
 from support.journeys import an_id, signal
 from support.recount import rows
 
-_ALL: Final = 1 << 40
+_ALL: Final = (1 << 40) - 1
 """Behind every position."""
 
 
@@ -76,8 +77,7 @@ class _ErasingArchiver(PostgresArchiver):
     def replace_rows(
         self,
         connection: Connection[Any],
-        name: str,
-        data: bytes,
+        files: Sequence[NewFile],
         streams: Sequence[ColdStream],
         rows: Sequence[StoredRow],
     ) -> bool:
@@ -85,7 +85,7 @@ class _ErasingArchiver(PostgresArchiver):
         if not self.is_erased:
             self.is_erased = True
             self._service.erase(customer_id="visitor-1")
-        return super().replace_rows(connection, name, data, streams, rows)
+        return super().replace_rows(connection, files, streams, rows)
 
 
 def test_a_file_with_a_visitor_who_is_erased_meanwhile_is_given_up(
