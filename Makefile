@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Set, as in many containers, it would have every process compile all modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run example browser typescript wrk spin test test-postgres fuzz-signals examples coverage mutants lint soak soak-shards soak-readers soak-fence soak-erase model bench bench-full docs lock clean
+.PHONY: help setup run example browser typescript wrk spin test test-postgres fuzz-signals examples coverage mutants lint soak soak-shards soak-webhooks soak-readers soak-fence soak-erase model bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -100,6 +100,9 @@ soak: setup ## Processes, clients and faults for SECONDS (300), by a SEED, ONLY 
 
 soak-shards: setup ## Services over three servers, moving slices, faults of all, for SECONDS (300); then a checker
 	@cd tests && ../$(BIN)/python -m soak.shards $(SOAK)
+
+soak-webhooks: setup ## A receiver that fails and services that are killed while they send to it, for SECONDS (300)
+	@cd tests && ../$(BIN)/python -m soak.webhooks --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 soak-readers: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
 	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/postgres/log/test_horizon.py -k two_readers
