@@ -1,7 +1,7 @@
 """A copy of all tables of one store, decoded and opened without the product's code."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -50,14 +50,19 @@ class StoreCopy:
     unopened: list[str] = field(default_factory=list)
 
 
-def copy_store(rows: Rows, keyring: Path) -> StoreCopy:
+def copy_store(rows: Rows, keyring: Path, archived: Sequence[tuple[Any, ...]] = ()) -> StoreCopy:
     """Read a store.
+
+    Args:
+        rows: Runs statements in it.
+        keyring: The keyring.
+        archived: The events in the files of its archive, as its table has events.
 
     Raises:
         UnopenedError: The keyring lacks a key of the store, or a secret cannot be decrypted.
     """
     keys = KeyCopies(keyring, rows(SELECT_KEYS), rows(SELECT_SECRETS))
-    events = rows(READ)
+    events = sorted([*rows(READ), *archived])
     visitors = VisitorCopies(rows(SELECT_VISITORS), keys)  # read last: it has those of all events
     erased = ErasedCopy(frozenset(token for (token,) in rows(SELECT_TOKENS)))
     log = decoded(events, visitors, erased)

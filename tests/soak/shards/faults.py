@@ -9,6 +9,7 @@ from typing import Final
 from soak.faults import Fault, choose
 from soak.faults.kills import end_service, kill_service
 from soak.server import CannotInjectError
+from soak.shards.archives import ARCHIVE_FAULTS
 from soak.shards.move_faults import MOVE_FAULTS
 from soak.shards.system import ShardedSystem, kill_server
 from soak.system import System
@@ -111,6 +112,7 @@ _FAULTS: Final = [
     Fault("SIGTERM service", 1, (0.0, 0.0), end_service),
     Fault("pause service", 1, _SECONDS, _pause_service),
     *MOVE_FAULTS,
+    *ARCHIVE_FAULTS,
 ]
 
 

@@ -15,6 +15,7 @@ from soak.gathering import seen_in
 from soak.history import Entry
 from soak.key_copies import SELECT_KEYS, SELECT_SECRETS, KeyCopies
 from soak.server import Server
+from soak.shards.archives import read_archived
 from soak.store_copy import StoreCopy, copy_store
 
 _SELECT_OWNED: Final = "SELECT slice FROM slices WHERE is_owned"
@@ -37,12 +38,14 @@ class ShardCopy:
         owned: The slices that it owns.
         copy: Its tables.
         under_way: What it has of moves that have not ended: how, and the slice.
+        wrong_files: What is wrong with the files of its archive.
     """
 
     number: int
     owned: frozenset[int]
     copy: StoreCopy
     under_way: Sequence[tuple[str, int]] = ()
+    wrong_files: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,21 +92,29 @@ def read_places(home: Server, keyring: Path) -> Places:
     return Places(keys, dict(home.sql(_SELECT_DIRECTORY)))
 
 
-def copy_shards(servers: Sequence[Server], keyring: Path) -> Copies:
+def copy_shards(servers: Sequence[Server], keyring: Path, archive: Path) -> Copies:
     """Read all servers, the home first.
+
+    Args:
+        servers: The servers.
+        keyring: The keyring.
+        archive: The place of the archive of the home.
 
     Raises:
         UnopenedError: The keyring lacks a key of one, or a secret cannot be decrypted.
     """
-    shards = [
-        ShardCopy(
-            number,
-            frozenset(one for (one,) in server.sql(_SELECT_OWNED)),
-            copy_store(server.sql, keyring),
-            [(how, one) for how, one in server.sql(_SELECT_UNDER_WAY)],
+    shards: list[ShardCopy] = []
+    for number, server in enumerate(servers):
+        archived, wrong = read_archived(server, archive, number)
+        shards.append(
+            ShardCopy(
+                number,
+                frozenset(one for (one,) in server.sql(_SELECT_OWNED)),
+                copy_store(server.sql, keyring, archived),
+                [(how, one) for how, one in server.sql(_SELECT_UNDER_WAY)],
+                wrong,
+            )
         )
-        for number, server in enumerate(servers)
-    ]
     return Copies(shards, read_places(servers[0], keyring))
 
 
@@ -145,6 +156,7 @@ def misplaced(copies: Copies, been: Mapping[int, AbstractSet[int]] | None = None
             yield Violation("slices", "misplaced", what)
     for shard in copies.shards:
         yield from _in_short(_misplaced_in(shard, directory, recorders))
+        yield from _in_short(Violation("archives", "misplaced", what) for what in shard.wrong_files)
         for how, one in shard.under_way:
             yield Violation("moves", "other", f"slice {one:x} is still {how} on shard {shard.number}")
     yield from _in_short(_on_two_servers(copies))

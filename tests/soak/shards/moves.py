@@ -2,13 +2,11 @@
 
 import json
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Final
@@ -16,9 +14,9 @@ from typing import Final
 import psycopg
 
 from soak.history import VIOLATION, Entry
+from soak.shards.commands import COMMAND_SECONDS, Commands
 from soak.shards.system import ShardedSystem
 from soak.system import COMMAND
-from support.processes import LimitedProcess
 
 MOVING: Final = "moving"
 """A slice is about to be moved: `slice`, `source`, `target`."""
@@ -42,7 +40,6 @@ _SELECT_LEFT: Final = """
     UNION ALL SELECT 1 FROM arriving_slices WHERE slice = %s AND label > 0
 """
 
-_COMMAND_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 0.2
 _LEFT_SHARE: Final = 0.5
 """The share of killed commands that are not run again until the services have ended the move."""
@@ -66,9 +63,8 @@ class Mover(threading.Thread):
         self._chance = Random(f"moves {seed}")  # noqa: S311 - repeatable choices, no secret
         self._patience = Random(f"killed {seed}")  # noqa: S311 - as above
         self._stopping = threading.Event()
-        self._number = 0
+        self._commands = Commands(system, "mover")
         self._give_up_at = float("inf")
-        self.process: LimitedProcess | None = None
 
     @property
     def owners(self) -> Mapping[int, int]:
@@ -79,17 +75,13 @@ class Mover(threading.Thread):
         """Begin no further move, and wait for the end of the last one. Nothing is hurt any more."""
         self._give_up_at = time.monotonic() + END_SECONDS
         self._stopping.set()
-        self.join(END_SECONDS + _COMMAND_SECONDS)
+        self.join(END_SECONDS + COMMAND_SECONDS)
         if self.is_alive():
             self._system.history.write(VIOLATION, check="moves", what="the last move does not end")
 
     def send(self, number: signal.Signals) -> int | None:
         """Send a signal to the command that is at work; returns its process number, None without one."""
-        process = self.process
-        if process is None or process.poll() is not None:
-            return None
-        process.send_signal(number)
-        return process.pid
+        return self._commands.send(number)
 
     def run(self) -> None:
         """Move slices; each of them once in every round."""
@@ -110,7 +102,9 @@ class Mover(threading.Thread):
         history, source = self._system.history, self._owners[number]
         history.write(MOVING, slice=number, source=source, target=target)
         while True:
-            code, output, errors = self._run("shards", "move", f"{number:x}", "--to", str(target))
+            code, output, errors = self._commands.run(
+                (COMMAND, "shards", "move", f"{number:x}", "--to", str(target))
+            )
             if "Traceback" in errors:
                 what = f"moving slice {number:x} to shard {target}: {errors[-1_000:]}"
                 history.write(VIOLATION, check="moves", what=what)
@@ -150,26 +144,6 @@ class Mover(threading.Thread):
             return any(one.sql(_SELECT_LEFT, number, number) for one in self._system.servers)
         except psycopg.OperationalError:
             return True
-
-    def _run(self, *words: str) -> tuple[int, str, str]:
-        """Run a command; returns its exit code, its standard output and its standard error."""
-        self._number += 1
-        places = [self._system.folder / "logs" / f"mover-{self._number}.{one}" for one in ("out", "err")]
-        with places[0].open("wb") as output, places[1].open("wb") as errors:
-            self.process = LimitedProcess(
-                [COMMAND, *words],
-                env=self._system.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                seconds=_COMMAND_SECONDS,
-            )
-            code = self.process.wait(_COMMAND_SECONDS + 30)  # it is killed before
-        return code, _read(places[0]), _read(places[1])
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
 
 
 class Whereabouts:

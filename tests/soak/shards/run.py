@@ -31,6 +31,7 @@ from soak.services import (
     await_quiet,
     register,
 )
+from soak.shards.archives import ARCHIVE_FAULTS, Archiver, archive_lines
 from soak.shards.elsewhere import look_elsewhere
 from soak.shards.judge import (
     Copies,
@@ -139,8 +140,18 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         """Read where visitors belong now."""
         return read_places(self.system, self.system.keyring)
 
-    def send(self, part: int, seconds: float, faults: Sequence[Fault], mover: Mover | None) -> None:
-        """Let clients send, faults come and slices move for so long; all have ended when it returns."""
+    def send(
+        self,
+        part: int,
+        seconds: float,
+        faults: Sequence[Fault],
+        mover: Mover | None,
+        archiver: Archiver | None,
+    ) -> None:
+        """Let clients send, faults come and slices move for so long; all have ended when it returns.
+
+        In a run with an archiver, events go into files meanwhile.
+        """
         system = self.system
         owners = self.places().directory if mover is None else mover.owners
         clients = self.clients(part, seconds, owners)
@@ -150,6 +161,9 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         if mover is not None:
             system.signal_mover = mover.send
             mover.start()
+        if archiver is not None:
+            system.kill_archiver = archiver.kill
+            archiver.start()
         nemesis = Nemesis(
             system,
             faults,
@@ -159,8 +173,12 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         )
         follow(self.progress, nemesis, seconds)
         system.history.write(OVER)
+        if archiver is not None:
+            archiver.finish()
         if mover is not None:
             mover.finish()
+        if archiver is not None:
+            archiver.finish_rest()
         for client in clients:
             client.join(DRAIN_SECONDS + 60)
 
@@ -173,7 +191,7 @@ class ShardsSoak(SoakParts[ShardedSystem]):
         system = self.system
         for _ in range(_ROUNDS):
             before = [one.sql(_LAST) for one in system.servers]
-            copies = copy_shards(system.servers, system.keyring)
+            copies = copy_shards(system.servers, system.keyring, system.archive)
             evidence = evidence_of(copies, list(read(system.folder / "history")))
             evidence.policies = SOAKED_POLICIES
             evidence.reports = reports_of(self.ports["service-1"], self.keys[Role.REPORTER])
@@ -202,11 +220,13 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
     before: Copies | None = None
     with system.held, ExitStack() as held:
         possible = possible_of(system, faults)
+        archives = any(one in ARCHIVE_FAULTS for one in possible)
         parts.start(held)
         owners: Mapping[int, int] = parts.places().directory
         for part in range(number):
             mover = Mover(system, options.seed + part * _NEXT_SEED, owners) if moves else None
-            parts.send(part, options.seconds / number, possible, mover)
+            archiver = Archiver(system, options.seed + part * _NEXT_SEED) if archives else None
+            parts.send(part, options.seconds / number, possible, mover, archiver)
             if mover is not None:
                 owners = mover.owners
             await_quiet(system, system.servers, parts.home, parts.rules)
@@ -220,6 +240,7 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
             if found:
                 break
             before = copies
+        archived = archive_lines(entries, system.servers) if archives else []
     looks = [
         look_elsewhere(entries, evidence.attempts, copies.places, of_home=of_home)
         for of_home in (True, False)
@@ -228,6 +249,7 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
     result = result_of(options.command, options.seconds, entries, evidence, found)
     events = ", ".join(f"{len(one.copy.events):,}" for one in copies.shards)
     result.readers = [f"events of the servers: {events}", *(line for look in looks for line in look.lines())]
+    result.readers += archived
     if moves:
         result.readers += [f"settled moments that were judged: {part + 1}", *figures_of(entries).lines()]
     return result

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_infrastructure.embedded import EmbeddedServer
 from soak.history import VIOLATION
-from soak.server import Server
+from soak.server import CannotInjectError, Server
 from soak.system import System
 from support.embedded_place import until
 from support.proxy import Proxy
@@ -43,6 +43,8 @@ class ShardedSystem(System):
     Attributes:
         servers: All servers, by number of the shard.
         hurt_now: The numbers of the shards whose servers are hurt now.
+        archive: The place of the archive of the home, in which the other servers have theirs.
+        kill_archiver: Kills the process that archives the servers, at its work; returns its number.
         signal_mover: Sends a signal to the command that moves a slice now; returns its process number, or
             None without one.
     """
@@ -52,6 +54,8 @@ class ShardedSystem(System):
         others = [Server(folder / f"shard-{number}") for number in range(1, len(SLICES))]
         self.servers: Sequence[Server] = [self, *others]
         self.hurt_now = Counter[int]()
+        self.archive = folder / "archive"
+        self.kill_archiver: Callable[[], int] = _find_no_archiver
         self.signal_mover: Callable[[signal.Signals], int | None] = lambda _: None
         self._hurt = set[int]()
 
@@ -118,6 +122,10 @@ class ShardedSystem(System):
         finally:
             self.fleet.signal(service, signal.SIGCONT)
             self.history.write(WENT_ON, service=service)
+
+
+def _find_no_archiver() -> int:
+    raise CannotInjectError("nobody archives")
 
 
 def kill_server(system: ShardedSystem, number: int) -> Iterator[str]:

@@ -26,6 +26,7 @@ from soak.shards.system import HURT, MENDED, STOPPED, WENT_ON
 from support.databases import Databases
 from support.installations import Stores, make_stores, move_slice
 from support.journeys import journeys
+from support.shard_archives import archive_servers
 
 _BATCH: Final = 20
 _SELECT_VISITOR: Final = """
@@ -53,15 +54,19 @@ class Ran:
         servers: The servers.
         entries: The histories of the clients and of the mover.
         moved: The slice that was moved to each server.
+        stores: The same servers.
+        archive: The place of their archives.
     """
 
     servers: Sequence[Server]
     entries: Sequence[Entry]
     moved: Sequence[int]
+    stores: Stores
+    archive: Path
 
 
 @pytest.fixture(scope="module")
-def ran(databases: Databases) -> Iterator[Ran]:
+def ran(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Journeys of visitors of two servers, recorded and written down."""
     made: list[str] = []
 
@@ -89,7 +94,7 @@ def ran(databases: Databases) -> Iterator[Ran]:
                     {"at": n + 0.5, "kind": ANSWERED, "request": f"client-{n}", "outcomes": answer}
                 )
             service.catch_up()
-        yield Ran(servers, entries, moved)
+        yield Ran(servers, entries, moved, stores, tmp_path_factory.mktemp("archive"))
     databases.drop(made)
 
 
@@ -109,7 +114,7 @@ def _move(stores: Stores, number: int, target: int, at: float) -> Iterator[Entry
 
 
 def _copied(ran: Ran) -> Copies:
-    return copy_shards(ran.servers, Path(os.environ["OFFERLOG_KEYRING"]))
+    return copy_shards(ran.servers, Path(os.environ["OFFERLOG_KEYRING"]), ran.archive)
 
 
 def _judge(ran: Ran) -> list[Violation]:
@@ -373,3 +378,22 @@ def test_visitors_of_other_servers_who_are_not_answered_are_found(ran: Ran) -> N
     nobody = look_elsewhere([*away, *stopped], attempts, copies.places, of_home=False)
     # then nothing is said of them
     assert (nobody.answered, nobody.of_hurt) == ([], [])
+
+
+def test_archived_events_count_and_files_that_do_not_fit_are_found(ran: Ran) -> None:
+    """The last test: it moves most events into files."""
+    pytest.importorskip("pyarrow")
+    before = _copied(ran)
+    with ran.stores.open() as service:
+        moved = archive_servers(service, ran.archive)
+    assert all(moved)
+    assert _judge(ran) == []
+    assert [one.copy.events for one in _copied(ran).shards] == [one.copy.events for one in before.shards]
+    # when a file is not in its place, under its name
+    file = next(ran.archive.glob("slice=*/*"))
+    file.rename(file.with_name("other"))
+    found = _judge(ran)
+    # then it is missing, and there is another one
+    wrong = [one.what for one in found if one.check == "archives"]
+    assert [any(part in what for what in wrong) for part in ("not named", "cannot be read")] == [True, True]
+    assert "lost" in _kinds(found)
