@@ -16,7 +16,7 @@ from offerlog_infrastructure.archive.places import place_of_server
 from offerlog_infrastructure.composition import open_offerlog
 
 _ANY_AGE: Final = timedelta(days=-36_500)
-_PAUSE_SECONDS: Final = 0.3
+_PAUSE_SECONDS: Final = 1.0
 
 
 def main() -> int:
