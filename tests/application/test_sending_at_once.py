@@ -49,6 +49,12 @@ class _Endpoint:
         return self.made[-1]
 
 
+@pytest.fixture(autouse=True)
+def _standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes, however busy the machine is, unless a test says so."""
+    monkeypatch.setattr(sending_at_once, "time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
 def test_messages_of_different_visitors_are_sent_at_once_and_those_of_one_in_a_row() -> None:
     """More and more, up to a limit. The end of the process waits for no thread that sends."""
     # given

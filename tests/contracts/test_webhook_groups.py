@@ -11,6 +11,8 @@ from offerlog import Offerlog
 from offerlog.testing import SettableClock
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.webhooks import WebhookAttempts
+from offerlog_application.webhooks import delivering as delivering_events
+from offerlog_application.webhooks import sending_at_once
 from offerlog_application.webhooks.sending_at_once import Message, SendersOfEndpoint
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, signal
@@ -33,6 +35,13 @@ def service(
     """An empty service, which may send to this machine."""
     with open_either(request.param, make_dsn, clock, webhook_networks=LOCAL) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver on a busy machine counts as a quick one, too."""
+    monkeypatch.setattr(sending_at_once, "_QUICK_SECONDS", 600.0)
+    monkeypatch.setattr(sending_at_once, "_GROUP_SECONDS", 600.0)
 
 
 @pytest.fixture
@@ -179,3 +188,23 @@ def test_events_of_several_visitors_are_sent_again_together(
     assert (ids[0], {*ids[1:3]}) == (ids[3], {*ids[4:6]})
     found = service.webhooks.find(made.endpoint.id)
     assert (found.delivered, found.failed, found.pending) == (4, 3, 0)
+
+
+def test_no_more_events_wait_than_may(
+    service: Offerlog, receiver: Receiver, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest stays in the log, also if the failure of a group makes many wait at once."""
+    # given
+    monkeypatch.setattr(delivering_events, "MOST_PENDING", 3)
+    made = service.webhooks.create(receiver.url)
+    receiver.answers = [Answer(), Answer(500)]
+    record(service, "offered", visitor=1)
+    record(service, "offered", "accepted", "started", "engaged", visitor=2)
+    # when
+    deliver(service, made)
+    (between,) = service.webhooks.all()
+    clock.advance(timedelta(seconds=6))
+    deliver(service, made)
+    # then
+    assert (between.endpoint.pending, between.lag_events) == (3, 1)
+    assert receiver.types(made.secret)[2:] == ["offered", "accepted", "started", "engaged"]
