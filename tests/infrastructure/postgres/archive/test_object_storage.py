@@ -7,12 +7,18 @@ from uuid import uuid4
 import fsspec
 import pytest
 
-from offerlog import open_offerlog
+from offerlog import Offerlog, open_offerlog
 from offerlog.testing import SettableClock
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_domain.stream_ids import token_of
 from offerlog_infrastructure.archive.errors import ArchiveElsewhereError, ArchiveUnavailableError
+from offerlog_infrastructure.archive.event_files import EventTable
+from offerlog_infrastructure.archive.object_places import ArchiveObjects
 from offerlog_infrastructure.archive.places import open_place
+from support.installations import make_stores, move_slice, owners_of, visitors_of_slice
 from support.internals import application_of
 from support.journeys import DAY, an_id, journeys
+from support.shard_archives import archive_store
 
 
 @pytest.fixture
@@ -69,6 +75,53 @@ def test_object_storage_holds_an_archive(make_dsn: Callable[[], str], bucket: st
             pytest.raises(ArchiveUnavailableError, match="there is no such file"),
         ):
             third.history(customer_id="visitor-8", action_map_id=an_id("map", 2))
+
+
+def test_a_slice_moves_from_one_place_to_another(
+    make_dsn: Callable[[], str], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other server has a part of the bucket; if the storage fails, nothing is left there."""
+    with make_stores(make_dsn, "8-f") as stores, stores.open() as service:
+        # given
+        service.record(journeys(20))
+        home, there = service.services_of_servers()[0], f"{bucket}/shard-1"
+        assert isinstance(home, Offerlog)
+        assert archive_store(home, bucket)
+        number = int(min(names(bucket)).split("/")[0].removeprefix("slice="))
+        of_slice = {name for name in names(bucket) if name.startswith(f"slice={number:02}/")}
+        visitor = _find_archived(bucket, min(of_slice), service)
+        before = service.history(customer_id=f"visitor-{visitor}", action_map_id=an_id("map", visitor % 3))
+        # when the storage fails
+        with monkeypatch.context() as patched:
+            patched.setattr(ArchiveObjects, "read", _fail)
+            with pytest.raises(ArchiveUnavailableError, match="no route to the storage"):
+                move_slice(stores, number, 1)
+        assert (owners_of(stores, number), names(there)) == ([0], set())
+        # and when it works
+        move_slice(stores, number, 1)
+        # then
+        assert len(names(there)) == len(of_slice)
+        assert not names(bucket) & of_slice
+        after = service.history(customer_id=f"visitor-{visitor}", action_map_id=an_id("map", visitor % 3))
+        assert after == before
+        # and an erasure finds them
+        moved = names(there)
+        service.erase(customer_id=f"visitor-{visitor}")
+        assert (len(names(there)), len(moved - names(there))) == (len(moved), 1)
+
+
+def _find_archived(place: str, name: str, service: ShardedOfferlog) -> int:
+    """Return a visitor with events in a file."""
+    tokens = {token_of(row[1]) for row in EventTable(open_place(place).read(name)).all()}
+    for one in visitors_of_slice(service, int(name[6:8]), 20):
+        for row in service.visitor_data(customer_id=one):
+            if row.place == "offerlog_events" and token_of(row.fields["stream"]) in tokens:
+                return int(one.removeprefix("visitor-"))
+    raise AssertionError(name)
+
+
+def _fail(*_: object) -> bytes:
+    raise OSError("no route to the storage")
 
 
 def test_a_place_that_cannot_be_opened_is_not_taken(make_dsn: Callable[[], str]) -> None:
