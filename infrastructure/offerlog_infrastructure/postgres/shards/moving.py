@@ -18,7 +18,7 @@ undone and made anew (docs/decisions/0068).
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, LiteralString
 
 from psycopg import Connection
@@ -45,7 +45,7 @@ from offerlog_infrastructure.postgres.shards.move_steps import Move, SliceRow, c
 from offerlog_infrastructure.postgres.shards.move_times import MoveTimes
 from offerlog_infrastructure.postgres.shards.mover_lock import hold_mover_lock
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
-from offerlog_infrastructure.postgres.shards.slice_files import SliceFiles
+from offerlog_infrastructure.postgres.shards.slice_files import SliceFiles, remove_copies
 from offerlog_infrastructure.postgres.shards.slice_keeping import enter_archive_lock, enter_rebuild_lock
 from offerlog_infrastructure.postgres.shards.slice_range import SliceRange
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
@@ -255,6 +255,8 @@ class SliceMover:
         if not move_steps.stage(target, self._number, move.source, move.label):
             self._ends.undo(move)
             raise undone()
+        with suppress(OfferlogError):  # of a killed mover; whoever archives or erases there next removes them
+            remove_copies(target, self._number)
         times = MoveTimes()
         files = SliceFiles(move, self._home, reader, target)
         try:
