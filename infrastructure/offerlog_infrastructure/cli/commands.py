@@ -155,6 +155,7 @@ def run() -> NoReturn:
     # Loaded modules stay, and signals make few cycles: collect garbage rarely.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+    gc.enable()
     if logging.lastResort is not None:  # warnings of background threads look like errors of commands
         logging.lastResort.setFormatter(OneLine("offerlog: %(message)s"))
         logging.lastResort = HeldWarnings(logging.lastResort)

@@ -4,6 +4,8 @@ Loading takes some tenths of a second. This module imports very little, so that 
 process in order too.
 """
 
+import gc
+
 from offerlog_infrastructure.cli import ending
 
 TYPE_CHECKING = False  # as in `typing`, which takes long to load
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 def main() -> "NoReturn":
     """Run the command line and exit."""
     ending.end_at_once()
+    gc.disable()  # while modules are loaded, which all stay; `run` enables it
     from offerlog_infrastructure.cli import commands  # noqa: PLC0415 - it loads everything else
 
     commands.run()
