@@ -40,6 +40,10 @@ _LOADED: Final = (
     "pyarrow.parquet",
 )
 
+LOOK_SECONDS: Final = 0.25
+"""Seconds between two looks of a projector that nobody has woken, in services of tests. They are idle for
+most of a test, and fifty looks a second take a sixteenth of a core."""
+
 
 def preloaded(entry: str) -> list[str]:
     """The first words of a command line that runs a function in a fork.
@@ -84,12 +88,16 @@ def _nursery() -> str:
 
 def main(address: str) -> None:
     """Load everything, then fork at every request until standard input ends. Returns in each fork."""
+    gc.disable()
     for module in _LOADED:
         with suppress(ModuleNotFoundError):  # an extra that is not installed
             importlib.import_module(module)
     importlib.import_module("offerlog_infrastructure.cli.commands").command_tree()
+    projector = importlib.import_module("offerlog_infrastructure.postgres.projections.projector")
+    projector._LOOK_SECONDS = LOOK_SECONDS  # type: ignore[attr-defined] # a module has it
     gc.collect()
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     with socket.socket(socket.AF_UNIX) as listening:
         listening.settimeout(30)

@@ -8,11 +8,20 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from support.preloaded import LOOK_SECONDS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Collect no garbage while tests are loaded: nearly all stays, and would be searched again and again."""
+    gc.disable()
+
 
 def pytest_collection_finish() -> None:
     """Exclude all that is loaded from garbage collections: each would search it, which takes 0.1 s."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,5 +36,5 @@ def _costs_of_a_test_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("httpx._transports.default.create_ssl_context", made_once)
         patched.setattr("offerlog_infrastructure.http.server.server._freeze_objects", contextlib.nullcontext)
-        patched.setattr("offerlog_infrastructure.postgres.projections.projector._LOOK_SECONDS", 0.05)
+        patched.setattr("offerlog_infrastructure.postgres.projections.projector._LOOK_SECONDS", LOOK_SECONDS)
         yield
