@@ -19,6 +19,7 @@ from offerlog_infrastructure.installation import Installation
 from offerlog_infrastructure.postgres.shards.handover import Handover
 from offerlog_infrastructure.postgres.shards.rest_changes import RestChanges
 from offerlog_infrastructure.postgres.shards.slice_copy import SliceCopy
+from offerlog_infrastructure.postgres.shards.slice_files import SliceFiles
 from offerlog_infrastructure.postgres.shards.taken_counts import TakenSlice
 from support.installations import (
     Stores,
@@ -310,6 +311,11 @@ def test_a_visitor_who_is_being_erased_keeps_the_slice_back(
     assert rows(stores.dsns[0], "SELECT is_owned FROM slices WHERE slice = %s", _NUMBER) == [(True,)]
     for one in services:
         one.erase(customer_id=of_visitor.id)
+    # and when erasures of others replace archived files all the time
+    with monkeypatch.context() as patched:
+        patched.setattr(SliceFiles, "is_current", lambda _: False)
+        with pytest.raises(ShardError, match="erasures on shard 0 replace archived files of slice"):
+            move_slice(stores, _NUMBER, 1)
     move_slice(stores, _NUMBER, 1)
     assert rows(stores.dsns[1], "SELECT count(*) FROM erased_visitors") == [(1,)]
     assert rows(stores.dsns[0], "SELECT count(*) FROM erased_visitors") == [(0,)]
