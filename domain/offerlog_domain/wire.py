@@ -280,7 +280,9 @@ def parse_document(text: bytes) -> object:
     except UnicodeDecodeError as error:
         raise MalformedSignalError(None, f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise MalformedSignalError(None, f"not JSON: {error.msg} at character {error.pos}") from None
+        raise MalformedSignalError(
+            None, f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos}"
+        ) from None
     except MalformedSignalError:
         raise
     except ValueError:  # the one that is left: Python reads no integer of more than 4,300 digits

@@ -18,6 +18,7 @@ from offerlog_application.ports.shards import (
     HeldSlices,
     MovedSlice,
     MoveProgress,
+    ShardArgumentError,
     ShardError,
     ShardState,
     ShardUnavailableError,
@@ -117,7 +118,7 @@ class Installation:
         """
         check_address(url)
         if conninfo_to_dict(url).get("password"):
-            raise ShardError(
+            raise ShardArgumentError(
                 "leave the password out of the address, which is stored: all shards have that of the home, or"
                 " libpq's password file has it"
             )
@@ -216,7 +217,7 @@ class Installation:
         with self._opened_to_move() as (stores, silent):
             if target not in stores and target not in silent:
                 there = ", ".join(map(str, sorted({*stores, *silent})))
-                raise ShardError(f"there is no shard {target}: there are {there}")
+                raise ShardArgumentError(f"there is no shard {target}: there are {there}")
             if target in silent:
                 raise ShardError(_describe_silent({target: silent[target]}))
             return self._home.move_slice(stores, number, target, on_progress)

@@ -47,7 +47,10 @@ def test_old_events_go_into_files_and_nothing_else_changes(old: CommandLine, cli
     # given
     folder, before = cli_folder / "archive", seen(old)
     assert "no archive yet" in old.fails("archive", "--older-than", "90d", code=2)
-    assert "at least a day" in old.fails("archive", "--older-than", "1h", "--folder", str(folder))
+    wrong = {"": "an empty name", "memory://a": "gone when this command ends", "file:///a": "the path"}
+    for place, why in wrong.items():
+        assert why in old.fails("archive", "--older-than", "90d", "--folder", place)
+    assert "give one day to 36" in old.fails("archive", "--older-than", "1h", "--folder", str(folder))
     # when
     made = old("archive", "--older-than", "90d", "--folder", str(folder), "--format", "json").json
     # then

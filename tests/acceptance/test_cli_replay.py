@@ -127,6 +127,10 @@ def test_a_replay_that_was_killed_resumes_and_equals_the_live_projections(
 def test_a_lost_scheduler_loses_no_result(recorded: CommandLine, tmp_path: Path) -> None:
     """The results that came are noted, and the error says what to do."""
     folder = tmp_path / "replay"
+    # given an address that nobody can mean, nothing is begun
+    wrong = recorded.fails(*_replaying(folder), "--scheduler", "10.0.0.5")
+    assert "--scheduler: '10.0.0.5' is not the address of a scheduler, such as tcp://" in wrong
+    assert not folder.exists()
     # when
     with scheduler() as (process, address):
         run = replay_and_kill(recorded, folder, "result", 3, "--scheduler", address, victim=process.pid)

@@ -212,6 +212,10 @@ class ShardError(OfferlogError):
     """The shards of an installation cannot be set up or used so; says why, and what to do."""
 
 
+class ShardArgumentError(ShardError):
+    """The call names a shard or an address that it cannot mean."""
+
+
 class ShardBusyError(ShardError):
     """Another process is at work on the same shard or slice; the same call may succeed later."""
 

@@ -10,6 +10,7 @@ import typer
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.wording import format_count
 from offerlog_domain.errors import OfferlogError
+from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.archive.places import is_url, place_of_server
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _LEAST = timedelta(days=1)
 """The shortest age. Younger visitor-offers get signals all the time, each of which then reads a file."""
+
+_MOST = timedelta(days=36_500)
+"""The greatest age: a hundred years. Far greater ones have no date."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -78,7 +82,7 @@ def archive(
     go on, and the exit code is that of its error.
     """
     period = _read_period(older_than)
-    place = folder if folder is None or is_url(folder) else str(Path(folder).expanduser().absolute())
+    place = None if folder is None else _read_place(folder)
     with store.open(Access.MAINTAIN) as service:
         services = service.services_of_servers()
         is_only = len(services) == 1
@@ -109,21 +113,34 @@ def archive(
         raise typer.Exit(ExitCode.NEEDS_ATTENTION)
 
 
+def _read_place(folder: str) -> str:
+    """Return the place of the files: an absolute path, or a URL of what outlives this command."""
+    if folder == "":
+        raise usage("--folder: an empty name is no folder: see whether a variable in the call is not set")
+    if not is_url(folder):
+        return str(Path(folder).expanduser().absolute())
+    systems = {part.partition("://")[0] for part in folder.split("::")}
+    if "memory" in systems:
+        raise usage(f"--folder: {folder} is gone when this command ends, and the events with it")
+    if systems & {"file", "local"}:  # written by fsspec, which does not flush it to the disk
+        raise usage(f"--folder: give the path of the folder alone, and not {folder}")
+    return folder
+
+
 def _read_period(older_than: str) -> timedelta:
     try:
         period = read_period(older_than)
-    except ValueError as error:
-        raise usage(f"--older-than: {error}") from None
-    assert isinstance(period, timedelta)  # noqa: S101 - of a text, it is one
-    if period < _LEAST:
-        raise usage(f"--older-than: give at least a day, such as 90d, not {older_than}")
+    except ValueError:
+        period = None
+    if not isinstance(period, timedelta) or not _LEAST <= period <= _MOST:
+        raise usage(f"--older-than: give one day to {_MOST.days:,} days, such as 90d, not {older_than!r}")
     return period
 
 
 def _warn_of(left: Sequence[int], where: str) -> None:
     if left:
         typer.echo(
-            f"offerlog: other sessions held the slices {', '.join(map(str, left))} of the table{where}, which"
+            f"offerlog: other sessions held the slices {format_slices(left)} of the table{where}, which"
             " did not shrink: run the same command again",
             err=True,
         )

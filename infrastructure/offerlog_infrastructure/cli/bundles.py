@@ -12,6 +12,7 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.evidence import evidence_of
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import file_name
 from offerlog_infrastructure.cli.output import print_json, refusing_arguments, usage
 from offerlog_infrastructure.cli.positions import read_position
 from offerlog_infrastructure.cli.report_options import read_range
@@ -44,7 +45,12 @@ def add_to(audit: typer.Typer) -> None:
 def export(
     *,
     place: Annotated[
-        Path, typer.Argument(metavar="FOLDER|FILE.zip", help="Where the bundle goes; it must not exist.")
+        Path,
+        typer.Argument(
+            parser=file_name,
+            metavar="FOLDER|FILE.zip",
+            help="Where the bundle goes; it must not exist.",
+        ),
     ],
     start: Annotated[
         str | None,
@@ -124,10 +130,11 @@ def verify_bundle(
         list[str], typer.Option(metavar="VKEY", help="Public key of the log, or its file; may be repeated.")
     ],
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="BUNDLE", help="The folder or the ZIP file.")
+        Path | None, typer.Argument(parser=file_name, metavar="BUNDLE", help="The folder or the ZIP file.")
     ] = None,
     proof: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The proof of an event, in place of a bundle.")
+        Path | None,
+        typer.Option(parser=file_name, metavar="FILE", help="The proof of an event, in place of a bundle."),
     ] = None,
     witness: Annotated[
         list[str] | None,
@@ -135,7 +142,11 @@ def verify_bundle(
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(metavar="OLD", help="A checkpoint that you have kept from before; may be repeated."),
+        typer.Option(
+            parser=file_name,
+            metavar="OLD",
+            help="A checkpoint that you have kept from before; may be repeated.",
+        ),
     ] = None,
     all_disclosed: Annotated[
         bool, typer.Option("--all-disclosed", help="Fail if the bundle has of an event the hash alone.")

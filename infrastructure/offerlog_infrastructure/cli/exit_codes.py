@@ -63,7 +63,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         RebuildRunningError,
         TablesInUseError,
     )
-    from offerlog_application.ports.shards import ShardBusyError  # noqa: PLC0415 - see above
+    from offerlog_application.ports.shards import ShardArgumentError, ShardBusyError  # noqa: PLC0415 - see above
     from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - see above
     from offerlog_application.reading.map_names import UnknownActionMapError  # noqa: PLC0415 - see above
     from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
@@ -89,6 +89,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         SliceChangedError: ExitCode.FOUND_WRONG,
         RebuildRunningError: ExitCode.BUSY,
         RotationRunningError: ExitCode.BUSY,
+        ShardArgumentError: ExitCode.USAGE,
         ShardBusyError: ExitCode.BUSY,
         ArchiveElsewhereError: ExitCode.USAGE,
         ArchiveRunningError: ExitCode.BUSY,

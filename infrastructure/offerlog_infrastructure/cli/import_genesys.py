@@ -17,6 +17,7 @@ from offerlog_infrastructure.cli.genesys_pages import GenesysPage, read_pages
 from offerlog_infrastructure.cli.import_cursor import ImportCursor, open_cursor
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import file_name
 from offerlog_infrastructure.cli.output import console
 from offerlog_infrastructure.cli.record import check_call, show_outcomes
 from offerlog_infrastructure.cli.recording import Tally
@@ -51,11 +52,16 @@ def import_genesys(
     *,
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Pages as JSON, one or many in a file, also .gz; - is stdin."),
+        typer.Argument(
+            parser=file_name,
+            metavar="FILE",
+            help="Pages as JSON, one or many in a file, also .gz; - is stdin.",
+        ),
     ],
     cursor: Annotated[
         Path | None,
         typer.Option(
+            parser=file_name,
             metavar="CURSOR",
             help="Note recorded pages in this file, and leave out those that it names.",
         ),

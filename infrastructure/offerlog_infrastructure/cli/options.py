@@ -11,14 +11,14 @@ from offerlog_infrastructure.cli.output import Form, usage
 def folder_name(name: str) -> Path:
     """Read a folder's name; not an empty one, as an unset variable must not mean the current folder."""
     if not name:
-        raise usage("an empty name is no folder; leave it out for the usual one")
+        raise usage("an empty name is no folder: see whether a variable in the call is not set")
     return Path(name)
 
 
 def file_name(name: str) -> Path:
     """Read a file's name; not an empty one, as an unset variable must not mean the usual file."""
     if not name:
-        raise usage("an empty name is no file; leave it out for the usual one")
+        raise usage("an empty name is no file: see whether a variable in the call is not set")
     return Path(name)
 
 

@@ -11,7 +11,7 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGrou
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.lines import STDIN
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.options import Customer, CustomerType, ListForm
+from offerlog_infrastructure.cli.options import Customer, CustomerType, ListForm, file_name
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -55,6 +55,7 @@ def erase(
     file: Annotated[
         Path | None,
         typer.Option(
+            parser=file_name,
             metavar="FILE",
             help="Erase the visitors of this file: a JSON object or `ID[,TYPE]` a line; - is stdin.",
             show_default=False,

@@ -20,7 +20,7 @@ from offerlog_infrastructure.cli.batches_in_order import answers_in_order
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization, read_process_count
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization, file_name, read_process_count
 from offerlog_infrastructure.cli.output import console, table, usage
 from offerlog_infrastructure.cli.recording import (
     BatchRecorder,
@@ -48,14 +48,19 @@ def add_to(app: typer.Typer) -> None:
 
 
 def record(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="NDJSON files, also .gz; - is stdin.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(parser=file_name, metavar="FILE", help="NDJSON files, also .gz; - is stdin."),
+    ],
     data: Data = None,
     keyring: KeyringFile = None,
     organization: Organization = None,
     outcomes: Annotated[
         Path | None,
         typer.Option(
-            metavar="OUT.ndjson", help="Write the outcome of each signal to this file; - is stdout."
+            parser=file_name,
+            metavar="OUT.ndjson",
+            help="Write the outcome of each signal to this file; - is stdout.",
         ),
     ] = None,
     batch_size: Annotated[

@@ -13,7 +13,7 @@ from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import ListForm, folder_name
-from offerlog_infrastructure.cli.output import Form, console, print_json, table
+from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.replaying.on_dask import ComparedProjection, ComparedReplay
@@ -65,6 +65,7 @@ def replay(
     differ from what the log gives, or a file has changed.
     """
     # `--help` need not wait for the store's libraries.
+    from offerlog_infrastructure.replaying.errors import SchedulerAddressError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.replaying.on_dask import replay_on_dask  # noqa: PLC0415 - see above
 
     del on  # there is one
@@ -74,7 +75,10 @@ def replay(
     ):
         service.catch_up()  # an upgrade may have emptied a projection, which is folded anew
         assert service.slices is not None  # noqa: S101 - no command opens a log in memory
-        done = replay_on_dask(service.slices, folder, scheduler, on_progress)
+        try:
+            done = replay_on_dask(service.slices, folder, scheduler, on_progress)
+        except SchedulerAddressError as error:
+            raise usage(f"--scheduler: {error}") from None
     if form is Form.JSON:
         print_json(_describe(done))
     else:

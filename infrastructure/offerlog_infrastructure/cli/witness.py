@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
-from offerlog_infrastructure.cli.options import Host
+from offerlog_infrastructure.cli.options import Host, folder_name
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ def add_to(audit: typer.Typer) -> None:
 
 def witness(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Key and memory of the witness; made at the first start.")
+        Path,
+        typer.Argument(
+            parser=folder_name,
+            metavar="FOLDER",
+            help="Key and memory of the witness; made at the first start.",
+        ),
     ],
     log: Annotated[
         list[str],

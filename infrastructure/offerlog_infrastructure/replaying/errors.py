@@ -15,6 +15,23 @@ class SchedulerLostError(OfferlogError):
         )
 
 
+class SchedulerAddressError(OfferlogError, ValueError):
+    """The address of a scheduler cannot be read; says why."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"{address!r} is not the address of a scheduler, such as tcp://10.0.0.5:8786: {why}")
+
+
+class WorkerFileError(OfferlogError):
+    """A worker cannot read a file that this machine has written."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"a worker cannot read a slice: {cause}: all workers need the folder under the same path, and the"
+            " right to read it. Then run the same command again, and it goes on from there"
+        )
+
+
 class SliceChangedError(OfferlogError):
     """The file of a slice is not the one that was written."""
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -11,11 +12,15 @@ from uuid import UUID
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.slices import ProjectionDigest, SliceBounds, SliceSource, SliceSources
 from offerlog_application.reading.arrow import ExtraMissingError
+from offerlog_application.wording import format_count
+from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.replaying.errors import (
     ManifestError,
+    SchedulerAddressError,
     SchedulerLostError,
     SliceChangedError,
     SlicesMovedError,
+    WorkerFileError,
 )
 from offerlog_infrastructure.replaying.manifest import (
     FORMAT,
@@ -122,7 +127,9 @@ def replay_on_dask(
     Raises:
         ExtraMissingError: Dask or pyarrow is not installed.
         ManifestError: The folder holds a replay of another store, or by another version.
+        SchedulerAddressError: The address of the scheduler cannot be read; nothing was done.
         SchedulerLostError: The scheduler is lost.
+        WorkerFileError: A worker cannot read a file.
         SliceChangedError: A file is not the one that was written.
         SlicesMovedError: A slice has moved meanwhile.
         SliceInMotionError: A slice is on its way.
@@ -131,6 +138,8 @@ def replay_on_dask(
         OSError: A file cannot be written or read.
     """
     distributed = _load_dask()
+    if scheduler is not None:
+        _check_address(distributed, scheduler)
     folder = folder.expanduser().absolute()
     placement = sources.read_placement()
     if placement is None:
@@ -286,7 +295,9 @@ def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], o
     results = distributed.as_completed(futures, with_results=True)
     while True:
         try:
-            _, result = next(results)
+            with announced("the next slice") as wait:
+                wait.reason = partial(_describe_workers, client)
+                _, result = next(results)
             if isinstance(result, Exception):  # of slices that went with the scheduler
                 raise result
         except StopIteration:
@@ -294,6 +305,8 @@ def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], o
         except _losses() as error:
             cause = str(error) or type(error).__name__
             raise SchedulerLostError(client.scheduler.address, done, total, cause) from error
+        except OSError as error:
+            raise WorkerFileError(str(error)) from error
         ((path, sha256),) = result.files.items()
         part, one = left[path]
         if one.written is None or one.written.sha256 != sha256:
@@ -302,6 +315,27 @@ def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], o
         save_manifest(part.folder, part.manifest)
         done += 1
         on_progress(RebuildProgress("replaying slices", done, total))
+
+
+def _describe_workers(client: Any) -> str:
+    """Return what is at work, for the announcement of a long wait: a scheduler may have no worker at all."""
+    count = len(client.scheduler_info()["workers"])
+    if count:
+        return f"{format_count(count, 'worker')} at work"
+    address = client.scheduler.address
+    return f"the scheduler {address} has no workers: start one by `dask worker {address}`"
+
+
+def _check_address(distributed: Any, scheduler: str) -> None:
+    """Check the address of a scheduler, before a large log is written for it.
+
+    Raises:
+        SchedulerAddressError: It cannot be read.
+    """
+    try:
+        distributed.comm.get_address_host_port(scheduler, strict=True)
+    except ValueError as error:
+        raise SchedulerAddressError(scheduler, str(error)) from None
 
 
 def _losses() -> tuple[type[Exception], ...]:

@@ -15,6 +15,7 @@ from offerlog import (
     NotOverShardsError,
     Offerlog,
     ReportQuery,
+    ShardArgumentError,
     ShardError,
     UnknownProjectionError,
     open_offerlog,
@@ -187,7 +188,7 @@ def test_only_an_empty_store_becomes_a_shard(make_dsn: Callable[[], str]) -> Non
             installation.add(without_password(used), [8])
         with pytest.raises(ShardError, match="belongs to another installation"):
             installation.add(without_password(elsewhere), [8])
-        with pytest.raises(ShardError, match="address of the home itself"):
+        with pytest.raises(ShardArgumentError, match="address of the home itself"):
             installation.add(without_password(home), [8])
         with pytest.raises(ShardError, match="password"):
             installation.add(f"{without_password(make_dsn())} password=secret", [8])

@@ -12,7 +12,7 @@ from psycopg import sql
 from offerlog import LegalHoldError, NoSuchVisitorError, Offerlog, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
 from offerlog_application.ports.erasure import HeldRow
-from offerlog_application.ports.shards import ShardError
+from offerlog_application.ports.shards import ShardArgumentError, ShardError
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
@@ -362,7 +362,7 @@ def test_what_cannot_move_says_why(services: tuple[ShardedOfferlog, Offerlog], s
     """And nothing is changed."""
     sharded, _ = services
     assert move_slice(stores, _NUMBER, 0).events == 0
-    with pytest.raises(ShardError, match="there is no shard 7: there are 0, 1"):
+    with pytest.raises(ShardArgumentError, match="there is no shard 7: there are 0, 1"):
         move_slice(stores, _NUMBER, 7)
     stores.proxy.go_away()
     with pytest.raises(ShardError, match=r"^shard 1: the store cannot be reached: .*connection"):

@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from offerlog_application.ports.positions import SHARD_BITS
-from offerlog_application.ports.shards import HOME, MOST_SHARDS, ShardError
+from offerlog_application.ports.shards import HOME, MOST_SHARDS, ShardArgumentError, ShardError
 from offerlog_domain.stream_ids import format_slices
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -207,7 +207,7 @@ def _find_number(
     found = read_identity(target)
     if found is not None:
         if found == identity:
-            raise ShardError("this is the address of the home itself: give that of another server")
+            raise ShardArgumentError("this is the address of the home itself: give that of another server")
         if found.installation != identity.installation:
             raise ShardError("the other store belongs to another installation of several")
         return found.number
