@@ -34,7 +34,8 @@ class OfferlogError(Exception):
         |- KeyringError                                  offerlog_application.ports.keyring
         |  `- KeyInUseError, RotationRunningError        offerlog_application.ports.master_keys
         |- NotOverShardsError, PartlyRecordedError, ShardError
-        |  `- ShardBusyError, ShardUnreachedError        offerlog_application.ports.shards
+        |  `- ShardArgumentError, ShardBusyError, ShardUnreachedError
+        |                                                offerlog_application.ports.shards
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- ForkError, AuditKeyError, CheckpointFolderError, NotSealedError
         |                                                offerlog_application.ports.sealed_tree

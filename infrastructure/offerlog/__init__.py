@@ -170,6 +170,7 @@ __all__ = [
     "SchemaTooNewError",
     "ServerAddressError",
     "SettingsError",
+    "ShardArgumentError",
     "ShardBusyError",
     "ShardError",
     "ShardProgress",

@@ -53,6 +53,7 @@ MODULES: Final = {
         "EndUnknownError",
         "NotOverShardsError",
         "PartlyRecordedError",
+        "ShardArgumentError",
         "ShardBusyError",
         "ShardError",
         "ShardProgress",

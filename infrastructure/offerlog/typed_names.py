@@ -91,6 +91,7 @@ from offerlog_application.ports.sealed_tree import TreeProgress as TreeProgress
 from offerlog_application.ports.shards import EndUnknownError as EndUnknownError
 from offerlog_application.ports.shards import NotOverShardsError as NotOverShardsError
 from offerlog_application.ports.shards import PartlyRecordedError as PartlyRecordedError
+from offerlog_application.ports.shards import ShardArgumentError as ShardArgumentError
 from offerlog_application.ports.shards import ShardBusyError as ShardBusyError
 from offerlog_application.ports.shards import ShardError as ShardError
 from offerlog_application.ports.shards import ShardProgress as ShardProgress

@@ -79,7 +79,8 @@ class Archiver(Protocol):
         Raises:
             ArchiveElsewhereError: The store has an archive in another place.
             ArchiveRunningError: Another process does the same.
-            ArchiveUnavailableError: A file cannot be written, or is not read back as it was written.
+            ArchiveUnavailableError: A file is not read back as it was written.
+            ArchiveWriteError: A file cannot be written.
             ExtraMissingError: pyarrow is not installed.
         """
 

@@ -20,6 +20,16 @@ class ArchiveUnavailableError(OfferlogError):
         self.name = name
 
 
+class ArchiveWriteError(OfferlogError):
+    """A file cannot be written to the place of the archive; its events are still in the database."""
+
+    def __init__(self, place: str, cause: str) -> None:
+        super().__init__(
+            f"nothing can be written to {place} ({cause}): see whether this user may do so, and whether there"
+            " is room. No event was lost; then run the same command again, and it goes on"
+        )
+
+
 class ArchiveElsewhereError(OfferlogError):
     """The store has an archive in another place than the one that was named, or there is none at all."""
 

@@ -295,9 +295,7 @@ def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], o
     results = distributed.as_completed(futures, with_results=True)
     while True:
         try:
-            with announced("the next slice") as wait:
-                wait.reason = partial(_describe_workers, client)
-                _, result = next(results)
+            result = _wait_for_result(client, results)
             if isinstance(result, Exception):  # of slices that went with the scheduler
                 raise result
         except StopIteration:
@@ -315,6 +313,15 @@ def _replay_slices(distributed: Any, client: Any, parts: Sequence[ReplayPart], o
         save_manifest(part.folder, part.manifest)
         done += 1
         on_progress(RebuildProgress("replaying slices", done, total))
+
+
+def _wait_for_result(client: Any, results: Iterator[tuple[Any, Any]]) -> Any:
+    """Return the next result; the wait for workers that others start is announced."""
+    if client.cluster is not None:
+        return next(results)[1]
+    with announced("the next slice") as wait:
+        wait.reason = partial(_describe_workers, client)
+        return next(results)[1]
 
 
 def _describe_workers(client: Any) -> str:

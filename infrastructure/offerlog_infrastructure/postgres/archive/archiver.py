@@ -5,6 +5,7 @@ nothing to undo: the next run removes the file, and goes on.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -22,9 +23,10 @@ from offerlog_domain.stream_ids import SLICES, slice_of, token_of
 from offerlog_infrastructure.archive.errors import (
     ArchiveElsewhereError,
     ArchiveUnavailableError,
+    ArchiveWriteError,
 )
 from offerlog_infrastructure.archive.event_files import write_events
-from offerlog_infrastructure.archive.places import ArchivePlace
+from offerlog_infrastructure.archive.places import ArchivePlace, is_url
 from offerlog_infrastructure.postgres.archive.archive_lock import hold_archive_lock
 from offerlog_infrastructure.postgres.archive.archived_files import (
     folder_of,
@@ -193,6 +195,13 @@ class PostgresArchiver:
         note_leftover(connection, name)
         try:
             place.write(name, data)
+        except OSError as error:
+            if not is_url(place.address):  # of an object, nobody knows whether it is written after all
+                doom_leftover(connection, name)
+                with suppress(OSError):
+                    remove_doomed(connection, place)
+            raise _not_written(place, error) from error
+        try:
             found = place.read(name)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not is_awaited(connection, name):
@@ -251,6 +260,7 @@ def _set_place(connection: Connection[Any], place: str | None) -> ArchivePlace:
 
     Raises:
         ArchiveElsewhereError: Files are in another one, or none is named so far.
+        ArchiveWriteError: Nothing can be written there; it does not become the place.
     """
     known = select_place(connection)
     if place is None:
@@ -261,8 +271,28 @@ def _set_place(connection: Connection[Any], place: str | None) -> ArchivePlace:
         raise ArchiveElsewhereError(known, place)
     opened = open_archive(place)  # a place that cannot be opened does not become it
     if place != known:
+        _try(opened)
         put_place(connection, place)
     return opened
+
+
+def _try(place: ArchivePlace) -> None:
+    """Write a file to a new place, read it and remove it.
+
+    Raises:
+        ArchiveWriteError: That fails.
+    """
+    name = f"trial-{uuid4().hex}"
+    try:
+        place.write(name, b"offerlog")
+        place.read(name)
+        place.remove(name)
+    except OSError as error:
+        raise _not_written(place, error) from error
+
+
+def _not_written(place: ArchivePlace, error: OSError) -> ArchiveWriteError:
+    return ArchiveWriteError(place.address, error.strerror or str(error))
 
 
 def _is_empty(connection: Connection[Any]) -> bool:

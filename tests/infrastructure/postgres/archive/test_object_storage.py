@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from errno import ENOSPC
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import fsspec
@@ -11,10 +14,14 @@ from offerlog import Offerlog, open_offerlog
 from offerlog.testing import SettableClock
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.stream_ids import token_of
-from offerlog_infrastructure.archive.errors import ArchiveElsewhereError, ArchiveUnavailableError
+from offerlog_infrastructure.archive.errors import (
+    ArchiveElsewhereError,
+    ArchiveUnavailableError,
+    ArchiveWriteError,
+)
 from offerlog_infrastructure.archive.event_files import EventTable
 from offerlog_infrastructure.archive.object_places import ArchiveObjects
-from offerlog_infrastructure.archive.places import open_place
+from offerlog_infrastructure.archive.places import ArchiveFolder, open_place
 from support.installations import make_stores, move_slice, owners_of, visitors_of_slice
 from support.internals import application_of
 from support.journeys import DAY, an_id, journeys
@@ -37,7 +44,16 @@ def names(bucket: str) -> set[str]:
     return {name for number in range(16) for name in place.names(f"slice={number:02}/")}
 
 
-def test_object_storage_holds_an_archive(make_dsn: Callable[[], str], bucket: str) -> None:
+def write_until_full(folder: ArchiveFolder, name: str, data: bytes, write: Any = ArchiveFolder.write) -> None:
+    """Write a part of a file of events, and then the disk is full."""
+    write(folder, name, data[:10])
+    if name.startswith("slice="):
+        raise OSError(ENOSPC, "No space left on device")
+
+
+def test_object_storage_holds_an_archive(
+    make_dsn: Callable[[], str], bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """An object that is gone is an error that names it; one that an erasure replaces is removed."""
     clock = SettableClock(DAY + timedelta(hours=1))
     with open_offerlog(database_url=make_dsn(), clock=clock, keep_deadlines=False) as service:
@@ -54,6 +70,13 @@ def test_object_storage_holds_an_archive(make_dsn: Callable[[], str], bucket: st
         elsewhere = bucket.replace("memory://", "memory://not-")
         assert service.archiver.move(timedelta(days=900), elsewhere, lambda _: None).files == 0
         assert service.archiver.figures().place == elsewhere
+        # and runs into places that cannot be written, which bind nobody and leave nothing
+        with monkeypatch.context() as disk:
+            disk.setattr(ArchiveFolder, "write", write_until_full)
+            for place in (Path("/proc/nowhere"), tmp_path):
+                with pytest.raises(ArchiveWriteError, match="nothing can be written to"):
+                    service.archiver.move(timedelta(days=90), str(place), lambda _: None)
+        assert not [one for one in tmp_path.rglob("*") if one.is_file()]
         part = service.archiver.move(timedelta(days=90), bucket, lambda _: None)
         # then
         made = names(bucket)
