@@ -112,7 +112,8 @@ def copy_archives(
         def on_file(done: int, total: int, stage: str = stage) -> None:
             request.on_progress(RebuildProgress(stage, done, max(total, 1)))
 
-        if not is_archive_at(dsn, request.schema, folder):  # an interrupted restore may have copied it
+        # An interrupted restore may have copied it, and removed the copy again: an answer can be lost.
+        if not folder.is_dir() or not is_archive_at(dsn, request.schema, folder):
             _take_folder(folder, installation)
             try:
                 places = _places(request, manifests)

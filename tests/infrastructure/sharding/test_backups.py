@@ -372,3 +372,7 @@ def test_a_copy_of_the_archive_needs_a_folder_of_its_own_and_goes_on_behind_a_ki
         copied_archives.copy_archives(request, targets, manifests, first)
         assert asked == [copy, copy]
         assert [one.name for one in copy.iterdir()] == ["half.parquet"]
+    # if the answer to the commit of a copy was lost, it is removed, and the store names its folder
+    shutil.rmtree(copy)
+    copied_archives.copy_archives(request, targets, manifests, first)
+    assert asked == [copy] * 3
