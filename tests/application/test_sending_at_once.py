@@ -126,3 +126,27 @@ def test_no_sender_is_made_or_used_after_the_end() -> None:
             endpoint.send(text)
     assert [one.is_closed for one in endpoint.made] == [True] * 3
     assert [one.sent for one in endpoint.made] == sent
+
+
+def test_fewer_connections_send_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is sent, and nothing is on its way any more when the results are there."""
+    # given
+    endpoint = _Endpoint()
+    for _ in range(2):
+        endpoint.send("a")
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    # when
+    results = endpoint.send("a b c d")
+    # then
+    assert results == [200] * 4
+    assert sorted(one for sender in endpoint.made for one in sender.sent) == ["a"] * 3 + ["b", "c", "d"]
+    assert not started[0].is_alive()

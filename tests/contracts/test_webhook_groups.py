@@ -208,3 +208,33 @@ def test_no_more_events_wait_than_may(
     # then
     assert (between.endpoint.pending, between.lag_events) == (3, 1)
     assert receiver.types(made.secret)[2:] == ["offered", "accepted", "started", "engaged"]
+
+
+def test_what_another_process_has_dealt_with_does_not_wait(
+    service: Offerlog, receiver: Receiver, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that lost its turn while it sent notes a failure behind the one that has delivered all."""
+    # given
+    made = service.webhooks.create(receiver.url)
+    record(service, "offered", visitor=1)
+    record(service, "offered", "accepted", visitor=2)
+    receiver.answers = [Answer()] * 3 + [Answer(500)]
+    send = SendersOfEndpoint.send
+    # when
+    with delivering(service, made) as late:
+        assert late.step()
+        assert late.step()
+
+        def send_late(*given: Any) -> Any:
+            monkeypatch.undo()
+            monkeypatch.setattr(sending_at_once, "_GROUP_SECONDS", 600.0)
+            deliver(service, made)
+            return send(*given)
+
+        monkeypatch.setattr(SendersOfEndpoint, "send", send_late)
+        go_on(late)
+    clock.advance(timedelta(seconds=6))
+    deliver(service, made)
+    # then
+    assert receiver.types(made.secret) == ["offered"] * 2 + ["accepted", "offered"]
+    assert service.webhooks.find(made.endpoint.id).pending == 0

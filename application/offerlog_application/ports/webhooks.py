@@ -257,7 +257,8 @@ class WebhookStore(Protocol):
         """Note the results of some attempts: all of them, or none. All their positions are read then.
 
         Deliveries of what was delivered go. Of attempts that failed, deliveries are stored, and so are those
-        of events that were not sent. One that was stored before is changed only if it is still there.
+        of events that were not sent. One that was stored before is changed only if it is still there. A new
+        one is stored only if the endpoint is not past its event: another process may have dealt with it.
         """
 
     def postpone(self, endpoint: str, position: int, until: datetime) -> None:

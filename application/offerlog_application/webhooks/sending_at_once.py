@@ -77,13 +77,7 @@ class SendersOfEndpoint:
         began = time.monotonic()
         group = _Group(url, chains.values(), secrets, began + _GROUP_SECONDS)
         first, *others = self._take(min(self._at_once, len(chains)))
-        threads = [
-            # The end of the process does not wait for these: what was not noted is sent again.
-            threading.Thread(target=group.send_by, args=(one,), name="offerlog-webhook-sending", daemon=True)
-            for one in others
-        ]
-        for thread in threads:
-            thread.start()
+        threads = _start_sending(group, others)
         group.send_by(first)
         for thread in threads:
             thread.join()
@@ -118,6 +112,22 @@ class SendersOfEndpoint:
             while len(self._senders) < number:
                 self._senders.append(self._make_sender())
             return self._senders[:number]
+
+
+def _start_sending(group: "_Group", senders: Sequence[WebhookSender]) -> Sequence[threading.Thread]:
+    """Start a thread for each sender; fewer if the process may not start so many."""
+    started: list[threading.Thread] = []
+    for one in senders:
+        # The end of the process does not wait for these: what was not noted is sent again.
+        thread = threading.Thread(
+            target=group.send_by, args=(one,), name="offerlog-webhook-sending", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            break
+        started.append(thread)
+    return started
 
 
 class _Group:

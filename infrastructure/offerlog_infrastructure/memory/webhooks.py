@@ -161,11 +161,11 @@ class MemoryWebhooks:
                 self._deliveries.pop((attempts.endpoint, position), None)
             if attempts.endpoint not in self._found:
                 return
-            for one in attempts.failed:
-                if (one.endpoint, one.position) in self._deliveries or not attempts.are_resent:
+            dealt_with = only_position(self._found[attempts.endpoint].position)
+            for one in (*attempts.failed, *attempts.held):
+                is_there = (one.endpoint, one.position) in self._deliveries
+                if is_there if attempts.are_resent else one.position > dealt_with:
                     self._deliveries[one.endpoint, one.position] = one
-            for one in attempts.held:
-                self._deliveries.setdefault((one.endpoint, one.position), one)
             stored = [one.position for one in (*attempts.failed, *attempts.held)]
             for position in (*attempts.delivered, *stored):
                 self.note_read(attempts.endpoint, position)

@@ -111,7 +111,7 @@ NOTE_FAILED: LiteralString = f"""
 DELETE_DELIVERIES: LiteralString = """
     DELETE FROM webhook_deliveries WHERE endpoint = %s AND position = ANY(%s::bigint[])
 """
-INSERT_DELIVERY: LiteralString = """
+INSERT_DELIVERY: LiteralString = f"""
     INSERT INTO webhook_deliveries (
         endpoint, position, name, visitor, attempts, next_attempt_at, last_attempt_at, last_status,
         last_error, dead_at, tenure
@@ -119,10 +119,17 @@ INSERT_DELIVERY: LiteralString = """
     SELECT %(endpoint)s::text, %(position)s::bigint, %(name)s::text, %(visitor)s::text,
         %(attempts)s::integer, %(next_attempt_at)s::timestamptz, %(last_attempt_at)s::timestamptz,
         %(last_status)s::integer, %(last_error)s::text, %(dead_at)s::timestamptz, %(tenure)s::bigint
-    WHERE EXISTS (SELECT FROM webhook_endpoints WHERE id = %(endpoint)s FOR SHARE)
+    WHERE EXISTS (
+        SELECT FROM webhook_endpoints WHERE id = %(endpoint)s AND %(position)s::bigint > ALL (
+            SELECT one FROM unnest(position || others) AS one
+            WHERE one >> {SHARD_BITS} = %(position)s::bigint >> {SHARD_BITS}
+        )
+        FOR NO KEY UPDATE
+    )
     ON CONFLICT DO NOTHING
 """
-"""An endpoint that was deleted meanwhile gets nothing."""
+"""An endpoint that was deleted meanwhile gets nothing. Nor does one whose cursor is past the event: another
+process has dealt with it, as this one lost its turn while it sent."""
 
 UPDATE_DELIVERY: LiteralString = """
     UPDATE webhook_deliveries

@@ -203,14 +203,15 @@ class PostgresWebhooks:
         """Note the results of some attempts: all of them, or none."""
         endpoint, delivered, failed = attempts.endpoint, list(attempts.delivered), attempts.failed
         with self._changing() as cursor:
+            if stored := [asdict(one) for one in (*failed, *attempts.held)]:
+                # Before the cursor moves on: no delivery is inserted of an event that it is past.
+                store = statements.UPDATE_DELIVERY if attempts.are_resent else statements.INSERT_DELIVERY
+                cursor.executemany(store, stored)
             if delivered:
                 cursor.execute(statements.DELETE_DELIVERIES, (endpoint, delivered))
                 row = {**_moving_on(endpoint, _latest(delivered)), "number": len(delivered)}
                 cursor.execute(statements.NOTE_DELIVERED, row)
             if failed:
-                store_one = statements.UPDATE_DELIVERY if attempts.are_resent else statements.INSERT_DELIVERY
-                for one in failed:
-                    cursor.execute(store_one, asdict(one))
                 row = {
                     **_moving_on(endpoint, _latest([one.position for one in failed])),
                     "number": len(failed),
@@ -220,7 +221,6 @@ class PostgresWebhooks:
                 }
                 cursor.execute(statements.NOTE_FAILED, row)
             if attempts.held:
-                cursor.executemany(statements.INSERT_DELIVERY, [asdict(one) for one in attempts.held])
                 latest = _latest([one.position for one in attempts.held])
                 cursor.execute(statements.NOTE_READ, _moving_on(endpoint, latest))
 
