@@ -14,6 +14,7 @@ from psycopg.rows import tuple_row
 from offerlog_infrastructure.archive.errors import ArchiveRunningError
 
 _LOCK_KEY: Final = 0x6F66_6665_726C_6172
+"""The advisory lock ("offerlar" in ASCII)."""
 
 _TRY_LOCK: LiteralString = "SELECT pg_try_advisory_lock(%s)"
 _UNLOCK: LiteralString = "SELECT pg_advisory_unlock(%s)"

@@ -1,7 +1,7 @@
 """The move of cold streams into the archive, in the steps of docs/decisions/0066.
 
-Killed between two steps, it leaves a file that the store does not name, or everything done. So there is
-nothing to undo: the next run removes the file, and goes on.
+Killed between two steps, it leaves files that the store does not name, or everything done. So there is
+nothing to undo: the next run removes these files, and goes on.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, Positioned
 from offerlog_infrastructure.postgres.projections.replays import PostgresReplays
 
 _TRIES: Final = 5
-"""Number of tries to move some streams, of which a visitor is erased each time."""
+"""Number of tries to move a batch of streams; a try fails if one of the visitors is erased meanwhile."""
 
 _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '5s'"
 

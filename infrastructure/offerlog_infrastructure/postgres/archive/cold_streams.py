@@ -11,11 +11,11 @@ from offerlog_application.ports.positions import LogPosition, shard_of_position
 from offerlog_domain.lifecycle import LIFECYCLES
 from offerlog_infrastructure.postgres.log.horizon import BEGIN, SELECT_LAST_HOT, WITHIN, ends_of
 
-EVENTS_A_FILE: Final = 50_000
-"""The most events of a file; one stream may have more."""
+_EVENTS_IN_BATCH: Final = 50_000
+"""The most events of a batch, so of a file; one stream may have more."""
 
-_STREAMS: Final = 10_000
-"""The most streams of a file."""
+_STREAMS_IN_BATCH: Final = 10_000
+"""The most streams of a batch."""
 
 _SELECT_LIMIT: LiteralString = f"""
     SELECT {BEGIN}, least(
@@ -24,8 +24,11 @@ _SELECT_LIMIT: LiteralString = f"""
         ({SELECT_LAST_HOT}) - 1
     )
 """
-"""The begin of the own log, and its last position that projections and tree have passed. Its last event stays
-in the table, so that the end of the log is found there."""
+"""The begin of the own log, and its last position that may be moved: projections and tree have passed it.
+
+Of the events of the own log in the table, the last one stays. A slice that came back may have a later one in
+a file.
+"""
 
 _COUNT_CANDIDATES: LiteralString = "SELECT count(*) FROM current_offers"
 
@@ -73,8 +76,8 @@ class ColdEnds(NamedTuple):
     """The last positions whose events may be moved.
 
     Attributes:
-        own: That of the own log.
-        of_logs: That of each log, as `ends_of` has them.
+        own: The last such position of the own log.
+        of_logs: The last such position of each log, by the number of its server, as `ends_of` returns them.
     """
 
     own: int
@@ -84,8 +87,8 @@ class ColdEnds(NamedTuple):
 def select_cold_ends(connection: Connection[Any], up_to: LogPosition) -> ColdEnds:
     """Return the last positions whose events may be moved.
 
-    Projections and tree have passed that of the own log. What the mover of a slice brings along is folded
-    before anybody sees it here, and the tree of another server takes it in over there.
+    Projections and tree have passed the position of the own log. Those of other logs need no such limit: the
+    mover of a slice folds what it brings before anybody sees it, and it is in the tree of another server.
 
     Args:
         connection: Reads the log.
@@ -110,7 +113,7 @@ def count_candidates(connection: Connection[Any]) -> int:
 def choose_streams(
     connection: Connection[Any], number: int, after: UUID, ends: Sequence[int]
 ) -> list[ColdStream]:
-    """Choose the next cold streams of a slice, in order of their ids.
+    """Choose the next batch of cold streams of a slice, in order of their ids.
 
     Args:
         connection: Reads the projections and the log.
@@ -131,7 +134,7 @@ def choose_streams(
         "last": UUID(int=((number + 1) << 124) - 1),
         "ends": ends,
         "slice": number,
-        "limit": _STREAMS,
+        "limit": _STREAMS_IN_BATCH,
     }
     rows = connection.cursor(row_factory=tuple_row).execute(_SELECT_COLD, where).fetchall()
     chosen: list[ColdStream] = []
@@ -139,7 +142,7 @@ def choose_streams(
     for row in rows:
         stream = ColdStream(*row)
         events += stream.events
-        if chosen and events > EVENTS_A_FILE:
+        if chosen and events > _EVENTS_IN_BATCH:
             break
         chosen.append(stream)
     return chosen
