@@ -10,7 +10,7 @@ from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.webhooks import WebhookResult, WebhookSender
 
 MOST_AT_ONCE: Final = 8
-"""The most messages that are on their way to one endpoint."""
+"""The most messages that are on their way to one endpoint, so the most senders of it."""
 
 MOST_IN_GROUP: Final = 32
 """The most messages that are sent before their results are noted. After a crash, all may be sent again."""
@@ -39,8 +39,9 @@ class Message(NamedTuple):
 class SendersOfEndpoint:
     """The senders of one endpoint. One thread sends; any thread may close.
 
-    How many messages may go at once grows with what the receiver takes: one at first and after each failure,
-    then twice as many each time. So a receiver that is down, or overloaded, gets one at a time.
+    The number of senders grows with what the receiver takes: one at first and after each failure, then twice
+    as many each time. After a group that was taken quickly, each sender gets several messages, one after the
+    other. So a receiver that is down, or overloaded, gets one message at a time.
 
     Args:
         make_sender: Makes a sender, which sends one message after the other.
@@ -52,24 +53,29 @@ class SendersOfEndpoint:
         self._senders: list[WebhookSender] = []
         self._is_closed = False
         self._at_once = 1
-        self._in_a_row = 1
+        self._for_each = 1
 
     @property
     def most(self) -> int:
         """The number of messages that may be given to `send` now."""
-        return self._at_once * self._in_a_row
+        return self._at_once * self._for_each
 
     def send(
         self, url: str, messages: Sequence[Message], secrets: Sequence[bytes]
     ) -> list[WebhookResult | None]:
         """Send messages, those of different visitors at once, and wait for all answers.
 
+        Args:
+            url: The address of the receiver.
+            messages: At least one, and at most `most`.
+            secrets: Each of them signs every message.
+
         Returns:
             The results, in the order of the messages; None for one that was not sent, or whose attempt was
             cut. No other message is sent once one has failed, or after some seconds.
 
         Raises:
-            ClosedError: `close` was called, and no attempt has ended.
+            ClosedError: `close` was called, and no attempt has a result.
         """
         chains: dict[str, list[Message]] = {}
         for one in messages:
@@ -81,17 +87,18 @@ class SendersOfEndpoint:
         group.send_by(first)
         for thread in threads:
             thread.join()
-        if group.trouble is not None and not group.results:
+        if group.trouble is not None and not group.results:  # results come first: the caller notes them
             raise group.trouble
         is_quick = time.monotonic() - began < _QUICK_SECONDS
         self._at_once = 1 if group.has_failed else min(2 * self._at_once, MOST_AT_ONCE)
-        self._in_a_row = MOST_IN_GROUP // MOST_AT_ONCE if is_quick and not group.has_failed else 1
+        self._for_each = MOST_IN_GROUP // MOST_AT_ONCE if is_quick and not group.has_failed else 1
         return [group.results.get(one.id) for one in messages]
 
     def release(self) -> None:
         """Close the connections of all senders but the first one; nothing is under way.
 
-        The first one goes on to wait for a name server that does not answer.
+        The first sender stays for its look-up of the host, if that is still under way: the next attempt waits
+        for the same one. So there is one look-up, however long a name server does not answer.
         """
         with self._lock:
             idle, self._senders = self._senders[1:], self._senders[:1]
@@ -136,13 +143,13 @@ class _Group:
     Args:
         url: The address.
         chains: The messages of each visitor, in their order.
-        secrets: What signs.
+        secrets: Each of them signs every message.
         until: No message is sent from this time of the monotonic clock on.
 
     Attributes:
         results: The results of the attempts that have ended, by the id of the message.
-        trouble: What has ended an attempt without a result; None if nothing did.
-        has_failed: True once an attempt has failed, or was ended.
+        trouble: The error, such as `ClosedError`, that has ended an attempt without a result; else None.
+        has_failed: True once an attempt was not delivered, or has no result: then no other one begins.
     """
 
     def __init__(

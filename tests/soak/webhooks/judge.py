@@ -26,9 +26,9 @@ class Run:
     Attributes:
         recorded: The events of the log.
         taken: The events that the receiver took, as they came.
-        lost_answers: Events that the receiver took, and whose sender it did not tell so.
+        lost_answers: Number of events that the receiver took without an answer to the sender.
         kills: How often a sending service was killed.
-        restarts: How often the receiver was.
+        restarts: How often the receiver was stopped and started again.
         given_up: Number of dead letters.
     """
 

@@ -14,12 +14,17 @@ from standardwebhooks import Webhook
 from soak.services import free_port
 from soak.webhooks.judge import Event, Run
 
-_SECONDS: Final = 20
+_REQUEST_SECONDS: Final = 20
+"""Seconds for which a connection waits for its next request."""
 
 _WAYS: Final = {"take": 90, "slowly": 4, "refuse": 2, "rest": 1, "lose the answer": 2, "close": 1}
-"""What becomes of a request, and how often of a hundred."""
+"""What becomes of a request, and how often of a hundred.
+
+`rest` asks the sender to wait (503 with Retry-After); `close` takes nothing and ends the connection.
+"""
 
 _LONGEST_PAUSE: Final = 1.0
+"""The longest wait of a slow answer, in seconds."""
 
 
 class RandomReceiver:
@@ -27,7 +32,7 @@ class RandomReceiver:
 
     Args:
         run: The run.
-        seed: What it does is drawn by it.
+        seed: Chooses what becomes of each request.
 
     Attributes:
         is_well: True to take everything from now on.
@@ -51,7 +56,7 @@ class RandomReceiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = _SECONDS
+            timeout = _REQUEST_SECONDS
 
             def setup(self) -> None:
                 with receiver._lock:

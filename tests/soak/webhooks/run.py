@@ -20,9 +20,14 @@ from support.processes import LimitedProcess
 
 _SENDERS: Final = 2
 _QUIET_SECONDS: Final = 300.0
+"""Seconds behind a soak in which everything must be delivered."""
+
 _VISITORS: Final = 40
+"""So few that a visitor has several events on their way."""
+
 _STATES: Final = ("offered", "accepted", "started", "engaged")
 _LONGEST_PAUSE: Final = 0.4
+"""The longest time between two batches, in seconds."""
 
 _SENDS: Final = """
 import sys, time
@@ -45,7 +50,7 @@ with open_offerlog(
 
 
 class _Senders:
-    """The processes that send: one has the turn, and the others wait for it."""
+    """The processes that send: one delivers at a time (`claim_turn`), and the others wait for its end."""
 
     def __init__(self, *words: str, seconds: float) -> None:
         self._words = [sys.executable, "-c", _SENDS, *words, str(seconds)]
@@ -117,7 +122,7 @@ def soak(seconds: float, seed: int, folder: Path) -> Run:
 
 
 def _record(service: Offerlog, seed: int, over: threading.Event) -> None:
-    """Record batches that lay the signals of a visitor side by side, and single signals."""
+    """Record single signals, and batches in which the signals of a visitor stand side by side."""
     chance = Random(f"signals {seed}")  # noqa: S311 - repeatable, no secret
     for number in count():
         if over.wait(chance.random() * _LONGEST_PAUSE):
@@ -134,7 +139,7 @@ def _record(service: Offerlog, seed: int, over: threading.Event) -> None:
 
 
 def _map_id(seed: int, number: int) -> str:
-    """Another action map each time, so that no signal is refused."""
+    """Return another action map each time, so that no signal is refused."""
     return f"{seed % 2**32:08x}-0000-4000-8000-{number:012x}"
 
 
@@ -151,7 +156,7 @@ def _await_quiet(service: Offerlog, until: float) -> None:
     """Wait until everything was delivered.
 
     Raises:
-        TimeoutError: It was not.
+        TimeoutError: Something was not delivered by `until`, a time of the monotonic clock.
     """
     while True:
         (one,) = service.webhooks.all()

@@ -1,4 +1,7 @@
-"""The statements of the store of webhooks."""
+"""The SQL statements of the store of webhooks (`PostgresWebhooks`).
+
+Deliveries that are *held* or *pending* wait for an attempt. Those that are *dead* are dead letters.
+"""
 
 from typing import LiteralString
 
@@ -6,7 +9,7 @@ from offerlog_application.ports.positions import SHARD_BITS
 from offerlog_infrastructure.postgres.feed.lag import JOIN_LAG, LAG_COLUMNS, WITH_LAG
 
 LOCK_ORGANIZATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0x7765626b))"
-"""Two new endpoints of an organization are counted one after the other; "webk" in ASCII."""
+"""Two transactions that add endpoints of an organization count one after the other ("webk" in ASCII)."""
 
 SELECT_IS_LOCKED: LiteralString = """
     SELECT EXISTS (
@@ -16,7 +19,10 @@ SELECT_IS_LOCKED: LiteralString = """
           AND classid::bigint = %s AND objid::bigint = %s
     ) AS locked
 """
-"""The two halves of the key of an advisory lock."""
+"""Returns True if a session holds an advisory lock. Parameters: the upper and the lower half of its key.
+
+PostgreSQL lists a key of 64 bits as two numbers of 32 bits, with `objsubid` 1.
+"""
 
 COUNT_ENDPOINTS: LiteralString = "SELECT count(*) AS number FROM webhook_endpoints WHERE organization = %s"
 INSERT_ENDPOINT: LiteralString = """
@@ -80,7 +86,7 @@ _MOVE_ON: LiteralString = f"""
         ) AS latest
     ) END
 """
-"""Of each log, the later position stays."""
+"""Moves the position of an endpoint on. Of each log, the later position stays, so it never goes back."""
 
 NOTE_READ: LiteralString = f"UPDATE webhook_endpoints SET {_MOVE_ON} WHERE id = %(endpoint)s"
 NOTE_ALL_READ: LiteralString = f"""
@@ -128,8 +134,10 @@ INSERT_DELIVERY: LiteralString = f"""
     )
     ON CONFLICT DO NOTHING
 """
-"""An endpoint that was deleted meanwhile gets nothing. Nor does one whose cursor is past the event: another
-process has dealt with it, as this one lost its turn while it sent."""
+"""Inserts no row for an endpoint that was deleted meanwhile, nor for one whose position is past the event.
+
+There another process has dealt with the event, as this one lost its turn while it sent.
+"""
 
 UPDATE_DELIVERY: LiteralString = """
     UPDATE webhook_deliveries
@@ -183,4 +191,4 @@ PRUNE: LiteralString = """
     ) AS old
     WHERE d.endpoint = old.endpoint AND d.position = old.position
 """
-"""The dead letters of one endpoint, as each statement changes the counts of one."""
+"""Deletes dead letters of one endpoint at a time: the triggers of the counts then update one row."""
