@@ -113,12 +113,12 @@ soak-fence: setup ## Many writers that dawdle, and fences after which no older e
 soak-erase: setup ## One process erases a visitor ERASURES times (10000) while another records that visitor
 	OFFERLOG_SOAK_ERASURES=$(ERASURES) $(BIN)/pytest -q -s tests/infrastructure/postgres/erasure/test_race.py
 
-model: setup ## Every order of events in the models of horizon, fence and move, visited by spin within bounds
+model: setup ## Every order of events in the models of horizon, fence, move and archive, by spin within bounds
 	@tools/install spin spin "make model"
 	@tools/install cc build-essential "make model"
 	@cd tests && ../$(BIN)/python -m models
 
-bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end
+bench: setup wrk ## All benches at up to 1 million events, about ten minutes, two tables at the end
 	$(BIN)/python benchmarks/everything.py
 
 bench-full: setup wrk ## As bench, up to 10 million events; keeps the results in docs/performance.md
