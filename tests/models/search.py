@@ -11,9 +11,10 @@ from typing import Final
 from models.checks import Check
 
 _DEPTH: Final = 1_000_000
-"""Steps of one order of events, at most; a model that goes deeper is an error."""
+"""The most steps of one order of events; a model that goes deeper is an error."""
 
 _MEMORY_MEGABYTES: Final = 8_000
+"""The most memory that a search takes; one that needs more is an error."""
 
 _ERRORS: Final = re.compile(r"errors: (\d+)")
 _STATES: Final = re.compile(r"^\s*(\d+) states, stored", re.MULTILINE)
@@ -43,7 +44,7 @@ class Search:
 
 
 def missing_program() -> str | None:
-    """Return the name of a program that a search needs and this machine lacks."""
+    """Return the name of a program that a search needs and this machine lacks; None if it has all."""
     return next((name for name in ("spin", "cc") if shutil.which(name) is None), None)
 
 
@@ -52,12 +53,12 @@ def search(check: Check, *, optimize: bool = False, seconds: float = 600) -> Sea
 
     Args:
         check: The model, its bounds and its fault.
-        optimize: True for a large search: the program is worth a slower compilation, and memory is short.
-        seconds: Time limit of each program.
+        optimize: True for a large search: a slower compilation pays, and states are stored compressed.
+        seconds: Time limit of each of the programs: spin, the compiler and the search.
 
     Raises:
         SearchError: The search did not come to its end.
-        subprocess.TimeoutExpired: A program took too long.
+        subprocess.TimeoutExpired: A program took longer than `seconds`.
     """
     model = Path(__file__).with_name(f"{check.model}.pml")
     macros = [f"-D{name}={value}" for name, value in check.bounds.items()]
@@ -76,6 +77,7 @@ def search(check: Check, *, optimize: bool = False, seconds: float = 600) -> Sea
         shutil.copy(model, folder)
         run("spin", "-a", *macros, model.name)
         # SAFETY: assertions and states without a way on. COLLAPSE: a third of the memory, in more time.
+        # -w: spin's code is not ours, so its warnings do not matter.
         options = ["-O2", "-DCOLLAPSE"] if optimize else ["-O0"]
         options += ["-w", "-DSAFETY", f"-DMEMLIM={_MEMORY_MEGABYTES}"]
         run("cc", *options, "-o", "pan", "pan.c")

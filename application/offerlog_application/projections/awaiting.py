@@ -88,7 +88,7 @@ class Waits(Protocol):
         """Wait in the calling thread."""
 
     def submit(self, position: LogPosition, timeout: float) -> Future[None]:
-        """Wait as `wait` does; the future gets the end."""
+        """Wait as `wait` does, without a thread of the caller; the future gets None, or the error."""
 
     def close(self) -> None:
         """Fail all waits with `ClosedError`."""
@@ -100,7 +100,7 @@ class PositionWaits:
     A store that cannot be reached meanwhile is waited for as well: what was recorded stays recorded.
 
     Args:
-        shown: Returns the position that all projections show.
+        shown: Returns the position that all projections show; raises `StoreUnavailableError`.
         projector: This process's projector; None where the process does not run one.
         announce: Makes the waits that are announced once they last.
     """
@@ -139,9 +139,10 @@ class PositionWaits:
                 self._pause(shown)
 
     def submit(self, position: LogPosition, timeout: float) -> Future[None]:
-        """Wait as `wait` does; the future gets the end. One thread serves any number of such waits.
+        """Wait as `wait` does; the future gets None or the error. One thread serves all of these waits.
 
         Raises:
+            ArgumentError: The position is one of several logs.
             ClosedError: The service has been closed.
         """
         self._wake()
@@ -224,5 +225,9 @@ def _check_single(position: LogPosition) -> int:
         ArgumentError: It is one of several logs.
     """
     if len(split_position(position)) != 1:
-        raise ArgumentError("position", f"the position {position} is of several servers, and here is one")
+        raise ArgumentError(
+            "position",
+            f"the position {position} is one of several servers, and this service has one store: wait by a"
+            " service over these servers",
+        )
     return split_position(position)[0]

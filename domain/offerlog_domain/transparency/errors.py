@@ -1,10 +1,10 @@
-"""The errors of proofs and of texts about the tree."""
+"""The errors of proofs, and of signed texts about the tree of the log (docs/audit.md)."""
 
 from offerlog_domain.errors import OfferlogError
 
 
 class ProofError(OfferlogError):
-    """A proof does not show what it claims, or cannot be made from these tiles."""
+    """A proof does not show what it claims, or the tree does not have what is to be proved."""
 
 
 class NoteError(OfferlogError, ValueError):

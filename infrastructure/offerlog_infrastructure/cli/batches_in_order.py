@@ -1,4 +1,4 @@
-"""Batches of signals that are handed in ahead, with their receipts in order."""
+"""Batches of signals that are handed in before earlier ones are answered; their answers come in order."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ _Answer_co = TypeVar("_Answer_co", covariant=True)
 def record_in_order(
     service: "Offerlog", batches: "Iterable[tuple[_Batch, Sequence[Any]]]", in_flight: int
 ) -> "Iterator[tuple[_Batch, Receipt]]":
-    """Yield batches with their receipts, in order. If reading them fails, those before it are yielded first.
+    """Yield batches with their receipts, in order. If a batch cannot be read, those before it come first.
 
     Args:
         service: The service to record with.
@@ -77,7 +77,7 @@ class PendingAnswers(Protocol[_Answer_co]):
     """Answers that will come."""
 
     def result(self) -> _Answer_co:
-        """Wait for them."""
+        """Wait for the answers; raise the error if there are none."""
 
 
 class PendingReceipt:
@@ -96,7 +96,8 @@ class PendingReceipt:
         """Wait for the receipt.
 
         Raises:
-            StoreUnavailableError: The store could not be reached for too long.
+            OfferlogError: The signals were not recorded, as with `StoreUnavailableError`, or nobody knows, as
+                with `OutcomeUnknownError`.
         """
         return self._service.answer_of(self._future)
 

@@ -9,9 +9,9 @@ from offerlog_application.ports.store_trouble import StoreTrouble
 
 
 class LockGate:
-    """The statements that have waited for a lock in vain; thread-safe.
+    """Remembers the statements that have waited for a lock in vain; thread-safe.
 
-    Without it, callers that queue for a few threads would each wait for the lock, one after the other.
+    Without a gate, callers that queue for a few threads would each wait for the lock, one after the other.
     """
 
     def __init__(self) -> None:
@@ -22,6 +22,9 @@ class LockGate:
     @contextmanager
     def passing(self, statement: str) -> Iterator[None]:
         """Run a statement in this block; if its table is known to be locked, only one caller tries.
+
+        Args:
+            statement: The text of the statement, by which the gate knows it.
 
         Raises:
             StoreUnavailableError: The table is locked, and another caller waits for the lock already.
@@ -40,7 +43,7 @@ class LockGate:
             with self._lock:
                 if error.trouble is StoreTrouble.LOCKED:
                     self._locked[statement] = error
-                else:  # the lock is not the trouble any more
+                else:  # another fault: it does not show that the table is still locked
                     self._locked.pop(statement, None)
             raise
         else:

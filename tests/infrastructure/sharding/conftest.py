@@ -1,4 +1,4 @@
-"""Services over installations: of one store, for tests that look at errors alone, and of three."""
+"""Services over installations: of one store, for tests that look at errors alone, and of three stores."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -28,21 +28,21 @@ def home_service(module_dsn: str) -> Iterator[ShardedOfferlog]:
 
 @pytest.fixture(scope="module")
 def make_module_dsn(databases: Databases) -> Iterator[Callable[[], str]]:
-    """Makes databases that the tests of a module share."""
+    """Return a function that makes a database; the tests of a module share them."""
     with databases.making() as make:
         yield make
 
 
 @pytest.fixture
 def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
-    """A home with the slices 0 to 5, and shards with 6 to a and b to f."""
+    """A home with the slices 0 to 5, a shard with 6 to a, and another one with b to f."""
     with make_stores(make_dsn, "6-a", "b-f") as stores:
         yield stores
 
 
 @pytest.fixture
 def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
-    """The service over all of them, and one over a single store, at the same time."""
+    """The service over the three stores, and one over a single store, with the same clock."""
     clock = SettableClock(DAY + timedelta(days=1))
     with (
         stores.open(clock=clock) as sharded,

@@ -36,7 +36,10 @@ _LOCK_KEY: Final = 0x636F_6E76_6572_7431
 """The advisory lock of conversions ("convert1" in ASCII)."""
 
 _LOOK_SECONDS: Final = 0.1
+"""Seconds between two looks whether another process has ended its conversion."""
+
 _CLEANING_SECONDS: Final = 10
+"""Seconds to wait for the lock of PostgreSQL's statistics, which other sessions may use."""
 
 _SELECT_STEP: LiteralString = "SELECT step, has_counts FROM conversion"
 _MOVE_LIVE_PROJECTIONS: LiteralString = f"""
@@ -119,7 +122,7 @@ class _Converter:
         """Take the steps that are left; returns the difference between old and new counts, or None."""
         connection = self._connection
         connection.execute("SET statement_timeout = 0")
-        # Pages lost by a crash of the server are rewritten again; the last commit waits for the disk.
+        # Pages that a crash of the server loses are rewritten again. `_compare` drops tables durably.
         connection.execute("SET synchronous_commit = off")
         began = time.monotonic()
         step, has_counts = self._select_step()

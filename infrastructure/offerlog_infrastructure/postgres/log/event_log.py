@@ -71,7 +71,7 @@ class PostgresLog:
     Args:
         application: The log.
         quota: Removes the texts of refusals beyond the daily quota; None keeps all texts.
-        rules: They say how long an action is found by its id alone.
+        rules: Their `named_action_time` is how long an action is found by its id alone; None for the default.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class PostgresLog:
         return position
 
     def _forget(self, error: BaseException) -> None:
-        """Forget what may be wrong after an append that has failed."""
+        """Forget what may be wrong after an append that has failed, or once the epoch is another one."""
         if self._quota is not None:
             self._quota.forget()
         if isinstance(error, StaleEpochError):
@@ -310,7 +310,11 @@ class PostgresLog:
             raise
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
-        """Find the visitor-offers that another writer holds, without waiting for that writer."""
+        """Find the visitor-offers that another writer holds, without waiting for that writer.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
         with store_reached(self._application.log.datastore):
             keys = [self._streams.held_key(offer_id, version) for offer_id, version in versions.items()]
             return self._finder.find(keys, seconds, urgent=urgent)

@@ -30,7 +30,7 @@ from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.sealing import UnsealError
 
 FIRST_SEALED_VERSION: Final = 2
-"""A migration has rewritten the events of the version before. Its form is the plain one."""
+"""The first version with a sealed part, in the plain form. The conversion has rewritten older events."""
 
 FIRST_COMPACT_VERSION: Final = 3
 """The first version of lifecycle events in the compact form."""
