@@ -223,9 +223,9 @@ class _Vain(PostgresArchiver):
         return False
 
 
-def test_every_file_is_tried_a_few_times(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_batch_is_tried_a_few_times(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one of a slice, too, if the first one was given up."""
-    monkeypatch.setattr(cold_streams, "_STREAMS", 1)
+    monkeypatch.setattr(cold_streams, "_STREAMS_IN_BATCH", 1)
     for state in ("offered", "rejected"):
         kept.service.record([signal(state, visitor=1, actionMapId=an_id("another"))])
     kept.service.record([signal("accepted", visitor=2)])
