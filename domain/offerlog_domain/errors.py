@@ -55,8 +55,8 @@ class OfferlogError(Exception):
         |- LogChangedError, BundlePlaceError             offerlog_application.evidence.bundle_parts
         |- WitnessError, WitnessFolderError              offerlog_infrastructure.evidence
         |- ExportPlaceError                              offerlog_infrastructure.export
-        |- ArchiveUnavailableError, ArchiveElsewhereError, ArchiveRunningError, ArchiveCopyError
-        |                                                offerlog_infrastructure.archive.errors
+        |- ArchiveUnavailableError, ArchiveWriteError, ArchiveElsewhereError, ArchiveRunningError,
+        |  ArchiveCopyError                              offerlog_infrastructure.archive.errors
         |- BackupFileError, BackupProgramError, NoErasuresError, NotTheSignedLogError
         |                                                offerlog_infrastructure.backups.errors
         |- StoreMissingError, ServerAddressError, SettingsError, ForkedServiceError,

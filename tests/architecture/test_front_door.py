@@ -136,7 +136,8 @@ def test_every_error_of_the_inner_layers_that_callers_meet_is_public() -> None:
         "LogChangedError",  # commands alone write bundles
         "BundlePlaceError",
         "ExportPlaceError",
-        "ArchiveElsewhereError",  # commands alone move events into an archive
+        "ArchiveWriteError",  # commands alone move events into an archive
+        "ArchiveElsewhereError",
         "ArchiveRunningError",
         "ArchiveCopyError",
         "BackupFileError",  # commands alone make and restore backups

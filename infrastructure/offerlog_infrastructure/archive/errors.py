@@ -6,15 +6,15 @@ from offerlog_domain.errors import OfferlogError
 
 
 class ArchiveUnavailableError(OfferlogError):
-    """A file with archived events cannot be read, so the answer would lack events; none is given.
+    """A file with archived events cannot be used now. Nothing is answered with fewer events.
 
     Attributes:
         name: The name of the file in the place of the archive.
     """
 
-    def __init__(self, name: str, place: str, cause: str) -> None:
+    def __init__(self, name: str, place: str, cause: str, *, action: str = "read from") -> None:
         super().__init__(
-            f"the archived events in {name} cannot be read from {place} ({cause}): make the place of the"
+            f"the archived events in {name} cannot be {action} {place} ({cause}): make the place of the"
             " archive reachable for this process, with the files as they were written"
         )
         self.name = name

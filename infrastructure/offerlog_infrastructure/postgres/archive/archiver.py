@@ -252,7 +252,9 @@ def _remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:
     try:
         remove_doomed(connection, place)
     except OSError as error:
-        raise ArchiveUnavailableError("an unfinished file", place.address, str(error)) from error
+        raise ArchiveUnavailableError(
+            "an unfinished file", place.address, str(error), action="removed from"
+        ) from error
 
 
 def _set_place(connection: Connection[Any], place: str | None) -> ArchivePlace:

@@ -79,7 +79,9 @@ def blank_archived(connection: Connection[Any], files: ArchivedFiles, token: int
     try:
         remove_doomed(connection, place)
     except OSError as error:
-        raise ArchiveUnavailableError("a replaced file", place.address, str(error)) from error
+        raise ArchiveUnavailableError(
+            "a replaced file", place.address, str(error), action="removed from"
+        ) from error
     return total
 
 
@@ -142,7 +144,8 @@ def _replace(
     try:
         place.write(name, data)
     except OSError as error:
-        raise ArchiveUnavailableError(name, place.address, error.strerror or str(error)) from error
+        cause = error.strerror or str(error)
+        raise ArchiveUnavailableError(name, place.address, cause, action="written to") from error
     with connection.transaction() as transaction, connection.cursor(row_factory=tuple_row) as cursor:
         new = name, sha256(data).hexdigest(), len(data)
         is_current = cursor.execute(_REPLACE, (*new, file.number, file.name)).rowcount == 1

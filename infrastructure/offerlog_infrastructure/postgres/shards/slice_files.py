@@ -235,6 +235,9 @@ class SliceFiles:
         note_leftover(beside, copied.copy)
         try:
             place.write(copied.copy, data)
+        except OSError as error:
+            raise _unavailable(copied.copy, place, error, "written to") from error
+        try:
             found = place.read(copied.copy)
         except OSError as error:
             raise _unavailable(copied.copy, place, error) from error
@@ -296,8 +299,10 @@ def _remove(connection: Connection[Any]) -> None:
     try:
         remove_doomed(connection, opened)
     except OSError as error:
-        raise _unavailable("a file that is to be removed", opened, error) from error
+        raise _unavailable("a file", opened, error, "removed from") from error
 
 
-def _unavailable(name: str, place: ArchivePlace, error: OSError) -> ArchiveUnavailableError:
-    return ArchiveUnavailableError(name, place.address, error.strerror or str(error))
+def _unavailable(
+    name: str, place: ArchivePlace, error: OSError, action: str = "read from"
+) -> ArchiveUnavailableError:
+    return ArchiveUnavailableError(name, place.address, error.strerror or str(error), action=action)

@@ -117,7 +117,11 @@ def test_a_slice_moves_from_one_place_to_another(
         # when the storage fails
         with monkeypatch.context() as patched:
             patched.setattr(ArchiveObjects, "read", _fail)
-            with pytest.raises(ArchiveUnavailableError, match="no route to the storage"):
+            with pytest.raises(ArchiveUnavailableError, match=r"be read from .*no route to the storage"):
+                move_slice(stores, number, 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(ArchiveObjects, "write", _fail)
+            with pytest.raises(ArchiveUnavailableError, match=r"be written to .*no route to the storage"):
                 move_slice(stores, number, 1)
         assert (owners_of(stores, number), names(there)) == ([0], set())
         # and when it works
