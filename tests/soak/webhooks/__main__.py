@@ -26,7 +26,8 @@ def main() -> int:
     sys.stdout.write(
         f"{len(run.recorded):,} events; the receiver took {len(run.taken):,}: {run.doubled:,} again, at most "
         f"{run.may_be_doubled:,} could be ({run.lost_answers:,} lost answers, {run.kills:,} kills -9, "
-        f"{run.restarts:,} restarts of the receiver); {len(violations)} violations\n"
+        f"{run.lost_turns:,} lost turns, {run.restarts:,} restarts of the receiver); "
+        f"{len(violations)} violations\n"
     )
     return 1 if violations else 0
 

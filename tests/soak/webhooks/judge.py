@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 MOST_IN_GROUP: Final = 32
-"""Events that one kill may repeat, by docs/limits.md."""
+"""Events that one kill, or one lost turn, may repeat, by docs/limits.md."""
 
 MOST_AT_ONCE: Final = 8
 """Events on their way whose answers a restart of the receiver may cut off, by docs/limits.md."""
@@ -29,6 +29,7 @@ class Run:
         lost_answers: Number of events that the receiver took without an answer to the sender.
         kills: How often a sending service was killed.
         restarts: How often the receiver was stopped and started again.
+        lost_turns: How often the session that holds the turn to send was ended.
         given_up: Number of dead letters.
     """
 
@@ -37,6 +38,7 @@ class Run:
     lost_answers: int = 0
     kills: int = 0
     restarts: int = 0
+    lost_turns: int = 0
     given_up: int = 0
 
     @property
@@ -47,7 +49,8 @@ class Run:
     @property
     def may_be_doubled(self) -> int:
         """The most events that may have come again."""
-        return self.lost_answers + MOST_IN_GROUP * self.kills + MOST_AT_ONCE * self.restarts
+        of_groups = MOST_IN_GROUP * (self.kills + self.lost_turns)
+        return self.lost_answers + of_groups + MOST_AT_ONCE * self.restarts
 
 
 def judge(run: Run) -> list[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import psycopg
+
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
@@ -28,6 +30,14 @@ _VISITORS: Final = 40
 _STATES: Final = ("offered", "accepted", "started", "engaged")
 _LONGEST_PAUSE: Final = 0.4
 """The longest time between two batches, in seconds."""
+
+_LOSES_TURN: Final = 0.3
+"""The part of the faults of services that end a turn to send, and kill no process."""
+
+_END_TURN: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND (classid, objid) = (1868983410, 2003332971)
+"""
 
 _SENDS: Final = """
 import sys, time
@@ -109,8 +119,11 @@ def soak(seconds: float, seed: int, folder: Path) -> Run:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 1 + 7 * chance.random()))
-            senders.kill(chance)
-            run.kills += 1
+            if chance.random() < _LOSES_TURN:
+                run.lost_turns += _end_turn(server.dsn)
+            else:
+                senders.kill(chance)
+                run.kills += 1
         over.set()
         for one in threads:
             one.join(60)
@@ -119,6 +132,12 @@ def soak(seconds: float, seed: int, folder: Path) -> Run:
         run.given_up = len(service.webhooks.dead_letters(made.endpoint.id))
         run.recorded = _read_log(service)
     return run
+
+
+def _end_turn(dsn: str) -> int:
+    """End the session that holds the turn to send; returns 1, or 0 if there is none."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(_END_TURN).rowcount
 
 
 def _record(service: Offerlog, seed: int, over: threading.Event) -> None:

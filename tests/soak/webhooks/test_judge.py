@@ -16,6 +16,7 @@ def test_a_clean_run_has_no_violation() -> None:
     doubled = [*mixed, *mixed * MOST_AT_ONCE, *[_FIRST] * 3]
     assert judge(Run(_EVENTS, mixed)) == []
     assert judge(Run(_EVENTS, doubled, lost_answers=3, kills=1)) == []
+    assert judge(Run(_EVENTS, doubled, lost_answers=3, lost_turns=1)) == []
     assert judge(Run(_EVENTS, doubled, lost_answers=3, restarts=MOST_IN_GROUP // MOST_AT_ONCE)) == []
 
 
