@@ -106,11 +106,12 @@ def test_a_session_that_works_is_left_alone(dsn: str) -> None:
         until(lambda: service.position() > 0)
 
 
-def test_an_idle_service_writes_nothing(dsn: str) -> None:
+def test_an_idle_service_writes_nothing(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No row is written or locked while nothing happens, however often the log is looked at."""
+    monkeypatch.setattr("offerlog_infrastructure.postgres.projections.projector._LOOK_SECONDS", 0.02)
     with open_offerlog(database_url=dsn) as service:
         service.wait(service.record(journeys(10)).position)
-        time.sleep(1)
+        time.sleep(2.5)  # a session tells its figures about once a second
         with psycopg.connect(dsn, autocommit=True, connect_timeout=20) as session:
             written, locked = session.execute(WRITTEN).fetchall(), session.execute(LOCKED).fetchall()
             time.sleep(3)
