@@ -73,9 +73,15 @@ def replay_and_kill(
 
 @contextmanager
 def scheduler() -> Iterator[tuple[LimitedProcess, str]]:
-    """A scheduler with one worker, and its address."""
+    """A scheduler with one worker, and its address. Behind five slices the worker stands still."""
     program = (
         "import distributed, sys, time\n"
+        "from offerlog_infrastructure.replaying import slice_replay\n"
+        "replay, begun = slice_replay.replay_slice, []\n"
+        "def replay_five(path):\n"
+        "    begun.append(path)\n"
+        "    return replay(path) if len(begun) <= 5 else time.sleep(100)\n"
+        "slice_replay.replay_slice = replay_five\n"
         "with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False,\n"
         "                              dashboard_address='127.0.0.1:0', protocol='tcp') as cluster:\n"
         "    print(cluster.scheduler_address, flush=True)\n"
