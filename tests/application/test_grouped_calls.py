@@ -1,4 +1,4 @@
-"""How a writer groups calls changes nothing: not the answers, and not the list of refusals."""
+"""The grouping of calls changes neither the answers nor the list of refusals."""
 
 import random
 from collections import Counter

@@ -53,8 +53,8 @@ def find_erasures(source: ErasureSource, manifest: Manifest, schema: str) -> lis
                 )
             if tables.is_shard():
                 raise NoErasuresError(
-                    f"the store in {source.later_store} is one of several servers by now, and lists the"
-                    " erasures of its own visitors alone; the folders of checkpoints have those of all",
+                    f"the store in {source.later_store} is one of several servers by now, and lists only"
+                    " the erasures of its own visitors; the folders of checkpoints list those of all",
                     accepts_later_store=False,
                 )
             erased += tables.tombstones()

@@ -130,7 +130,7 @@ def _token_of(archived: _Archived, visitor: int) -> int:
 
 
 def _record_on_other(archived: _Archived) -> None:
-    """Let the other server have events of its own behind those of the slice that moves."""
+    """Record events on the other server, behind those of the slice that moves."""
     for one in visitors_of_slice(archived.service, 9, _MANY)[:2]:
         archived.service.record([_signal("offered", int(one.removeprefix("visitor-")))])
 

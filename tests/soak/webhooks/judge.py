@@ -21,7 +21,7 @@ class Event(NamedTuple):
 
 @dataclass
 class Run:
-    """What happened in a soak.
+    """The events and the faults of a soak.
 
     Attributes:
         recorded: The events of the log.

@@ -18,7 +18,7 @@ _REQUEST_SECONDS: Final = 20
 """Seconds for which a connection waits for its next request."""
 
 _WAYS: Final = {"take": 90, "slowly": 4, "refuse": 2, "rest": 1, "lose the answer": 2, "close": 1}
-"""What becomes of a request, and how often of a hundred.
+"""The ways to treat a request, each with its share in percent.
 
 `rest` asks the sender to wait (503 with Retry-After); `close` takes nothing and ends the connection.
 """
@@ -32,7 +32,7 @@ class RandomReceiver:
 
     Args:
         run: The run.
-        seed: Chooses what becomes of each request.
+        seed: Chooses the way to treat each request.
 
     Attributes:
         is_well: True to take everything from now on.

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,27 +14,9 @@ from offerlog_application.ports.event_log import StoreUnavailableError, Unreadab
 from offerlog_application.ports.positions import only_position
 from offerlog_application.webhooks import delivery_threads
 from offerlog_application.webhooks.courier import Courier
-from support.either_service import EITHER_STORE, open_either
-from support.journeys import DAY, an_id, signal
-from support.receiver import Answer, Receiver, receiving
+from support.journeys import an_id, signal
+from support.receiver import Answer, Receiver
 from support.recount import until
-
-LOCAL = "127.0.0.1/32"
-
-
-@pytest.fixture
-def clock() -> SettableClock:
-    """The clock of the service."""
-    return SettableClock(DAY + timedelta(days=1))
-
-
-@pytest.fixture(params=EITHER_STORE)
-def service(
-    request: pytest.FixtureRequest, make_dsn: Callable[[], str], clock: SettableClock
-) -> Iterator[Offerlog]:
-    """An empty service, which may send to this machine."""
-    with open_either(request.param, make_dsn, clock, webhook_networks=LOCAL) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -44,13 +26,6 @@ def courier(service: Offerlog) -> Iterator[Courier]:
     made = Courier(webhooks._store, service.feed, webhooks._make_sender, webhooks._clock)
     yield made
     made.close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver on this machine."""
-    with receiving() as running:
-        yield running
 
 
 def record(service: Offerlog, *states: str, visitor: int, **more: Any) -> None:

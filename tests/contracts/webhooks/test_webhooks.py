@@ -1,7 +1,6 @@
 """What webhooks promise, of a service in memory and of one on PostgreSQL alike, to a real receiver."""
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -20,34 +19,9 @@ from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.webhooks import MOST_ENDPOINTS, MOST_SECRETS
 from offerlog_application.webhooks.retrying import MOST_ATTEMPTS, RETRY_SECONDS
 from offerlog_infrastructure.http.webhook_metrics import describe_webhooks
-from support.either_service import EITHER_STORE, open_either
-from support.journeys import DAY, an_id, signal
-from support.receiver import Answer, Receiver, receiving
+from support.journeys import an_id, signal
+from support.receiver import Answer, Receiver
 from support.webhook_delivery import deliver
-
-LOCAL = "127.0.0.1/32"
-
-
-@pytest.fixture
-def clock() -> SettableClock:
-    """The clock of the service."""
-    return SettableClock(DAY + timedelta(days=1))
-
-
-@pytest.fixture(params=EITHER_STORE)
-def service(
-    request: pytest.FixtureRequest, make_dsn: Callable[[], str], clock: SettableClock
-) -> Iterator[Offerlog]:
-    """An empty service, which may send to this machine."""
-    with open_either(request.param, make_dsn, clock, webhook_networks=LOCAL) as opened:
-        yield opened
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver on this machine."""
-    with receiving() as running:
-        yield running
 
 
 def record(service: Offerlog, *states: str, visitor: int, **more: Any) -> None:

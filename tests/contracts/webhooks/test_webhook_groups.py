@@ -1,7 +1,7 @@
 """Events that are sent to a webhook together, of a service in memory and of one on PostgreSQL alike."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,27 +14,9 @@ from offerlog_application.ports.webhooks import WebhookAttempts
 from offerlog_application.webhooks import delivering as delivering_events
 from offerlog_application.webhooks import sending_at_once
 from offerlog_application.webhooks.sending_at_once import Message, SendersOfEndpoint
-from support.either_service import EITHER_STORE, open_either
-from support.journeys import DAY, signal
-from support.receiver import Answer, Receiver, receiving
+from support.journeys import signal
+from support.receiver import Answer, Receiver
 from support.webhook_delivery import deliver, delivering, go_on
-
-LOCAL = "127.0.0.1/32"
-
-
-@pytest.fixture
-def clock() -> SettableClock:
-    """The clock of the service."""
-    return SettableClock(DAY + timedelta(days=1))
-
-
-@pytest.fixture(params=EITHER_STORE)
-def service(
-    request: pytest.FixtureRequest, make_dsn: Callable[[], str], clock: SettableClock
-) -> Iterator[Offerlog]:
-    """An empty service, which may send to this machine."""
-    with open_either(request.param, make_dsn, clock, webhook_networks=LOCAL) as opened:
-        yield opened
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +24,6 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver on a busy machine counts as a quick one, too."""
     monkeypatch.setattr(sending_at_once, "_QUICK_SECONDS", 600.0)
     monkeypatch.setattr(sending_at_once, "_GROUP_SECONDS", 600.0)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver on this machine."""
-    with receiving() as running:
-        yield running
 
 
 def record(service: Offerlog, *states: str, visitor: int) -> None:
